@@ -1,0 +1,38 @@
+//! Limits: every upper bound of the platform that is not a setting, with its unit in its name.
+
+/// Characters of an event type, an action, or one pattern.
+pub const EVENT_TYPE_CHARS_MAX: usize = 128;
+/// Events in one `POST /events/batch`.
+pub const BATCH_EVENTS_MAX: usize = 500;
+/// Nesting of objects and arrays in `data` and `context`.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Bytes of `context`, compacted.
+pub const CONTEXT_BYTES_MAX: usize = 16 * 1024;
+/// Objects on one page of a list.
+pub const PAGE_SIZE_MAX: u32 = 100;
+/// Objects on one page when the caller names no limit.
+pub const PAGE_SIZE_DEFAULT: u32 = 10;
+/// Event types and patterns in one filter or one endpoint.
+pub const EVENT_PATTERNS_MAX: usize = 200;
+/// Characters of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// Characters of an endpoint's URL.
+pub const URL_CHARS_MAX: usize = 2048;
+/// Characters of a name or a description.
+pub const NAME_CHARS_MAX: usize = 512;
+/// Members of an object of metadata, characters of its keys and of its values.
+pub const METADATA_KEYS_MAX: usize = 50;
+pub const METADATA_KEY_CHARS_MAX: usize = 40;
+pub const METADATA_VALUE_CHARS_MAX: usize = 600;
+/// Characters of an `external_id`.
+pub const EXTERNAL_ID_CHARS_MAX: usize = 128;
+/// Domains of one organization.
+pub const ORGANIZATION_DOMAINS_MAX: usize = 100;
+/// Bytes of a receiver's answer that are kept.
+pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Endpoints of one environment.
+pub const ENDPOINTS_MAX: i64 = 10_000;
+/// Seconds that the previous secret stays valid after a rotation, at most: seven days.
+pub const ROTATION_OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 3600;
+/// The same when the caller names none: one day.
+pub const ROTATION_OVERLAP_SECONDS_DEFAULT: u64 = 24 * 3600;

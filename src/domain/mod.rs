@@ -1,0 +1,22 @@
+//! The platform's words and rules: no IO, no clock, no dice.
+//!
+//! Invariant: the same arguments give the same answer. Does not know how anything is stored, sent or asked for.
+
+pub mod access;
+pub mod attempt;
+pub mod delivery;
+pub mod endpoint;
+pub mod environment;
+pub mod event;
+pub mod headers;
+pub mod id;
+pub mod idempotency;
+pub mod invalid;
+pub mod json;
+pub mod limits;
+pub mod organization;
+pub mod page;
+pub mod retry;
+pub mod secret;
+pub mod signature;
+pub mod time;
