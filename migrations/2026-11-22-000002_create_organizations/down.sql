@@ -1,0 +1,2 @@
+DROP TABLE organization_domains;
+DROP TABLE organizations;

@@ -1,0 +1,133 @@
+//! Deliveries: read, whether they are still owed or settled long ago.
+//!
+//! The outbox and the history are one shape in the view `all_deliveries`; this file only reads. Rows are made and
+//! moved by `outbox` and `attempts`.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::error::StoreError;
+use super::pool::Conn;
+use super::schema::all_deliveries;
+use crate::domain::delivery::{CancelReason, Delivery, DeliveryFilter, DeliveryState, StateName};
+use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId};
+use crate::domain::page::{Cursor, PageQuery};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = all_deliveries)]
+struct DeliveryRow {
+    environment_id: EnvironmentId,
+    id: DeliveryId,
+    event_id: EventId,
+    endpoint_id: EndpointId,
+    state: String,
+    reason: Option<String>,
+    attempts: i16,
+    replay_of: Option<DeliveryId>,
+    created_at: DateTime<Utc>,
+    due_at: Option<DateTime<Utc>>,
+    leased: bool,
+    settled_at: Option<DateTime<Utc>>,
+}
+
+impl DeliveryRow {
+    fn state(&self) -> Option<DeliveryState> {
+        Some(match StateName::parse(&self.state)? {
+            StateName::Pending => DeliveryState::Pending {
+                due_at: self.due_at?,
+                leased: self.leased,
+            },
+            StateName::Delivered => DeliveryState::Delivered {
+                at: self.settled_at?,
+            },
+            StateName::Exhausted => DeliveryState::Exhausted {
+                at: self.settled_at?,
+            },
+            StateName::Cancelled => {
+                let reason = CancelReason::parse(self.reason.as_deref()?)?;
+                DeliveryState::Cancelled {
+                    at: self.settled_at?,
+                    reason,
+                }
+            }
+        })
+    }
+}
+
+impl TryFrom<DeliveryRow> for Delivery {
+    type Error = StoreError;
+
+    fn try_from(row: DeliveryRow) -> Result<Self, StoreError> {
+        let state = row
+            .state()
+            .ok_or_else(|| StoreError::corrupt(format!("state of {}", row.id)))?;
+        Ok(Self {
+            environment: row.environment_id,
+            id: row.id,
+            event: row.event_id,
+            endpoint: row.endpoint_id,
+            state,
+            attempts: u32::try_from(row.attempts).unwrap_or(0),
+            created_at: row.created_at,
+            replay_of: row.replay_of,
+        })
+    }
+}
+
+/// Finds one delivery of `environment`; `None` when it has no such delivery.
+pub async fn find(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: DeliveryId,
+) -> Result<Option<Delivery>, StoreError> {
+    let row: Option<DeliveryRow> = all_deliveries::table
+        .filter(all_deliveries::environment_id.eq(environment))
+        .filter(all_deliveries::id.eq(id))
+        .select(DeliveryRow::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Delivery::try_from).transpose()
+}
+
+/// Reads one page, as `query` says, one row beyond its size.
+///
+/// Shape: ordered by id, which is the order of the events' times.
+pub async fn page(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    filter: &DeliveryFilter,
+    query: &PageQuery<DeliveryId>,
+) -> Result<Vec<Delivery>, StoreError> {
+    let mut statement = all_deliveries::table
+        .filter(all_deliveries::environment_id.eq(environment))
+        .limit(query.size.with_one_more())
+        .select(DeliveryRow::as_select())
+        .into_boxed();
+    let ascending = query.reads_ascending();
+    if let Some(Cursor::After(id) | Cursor::Before(id)) = query.cursor {
+        statement = match ascending {
+            true => statement.filter(all_deliveries::id.gt(id)),
+            false => statement.filter(all_deliveries::id.lt(id)),
+        };
+    }
+    statement = match ascending {
+        true => statement.order(all_deliveries::id.asc()),
+        false => statement.order(all_deliveries::id.desc()),
+    };
+    if let Some(event) = filter.event {
+        let (first, last) = DeliveryId::range_for_event(event);
+        statement = statement
+            .filter(all_deliveries::id.between(first, last))
+            .filter(all_deliveries::event_id.eq(event));
+    }
+    if let Some(endpoint) = filter.endpoint {
+        statement = statement.filter(all_deliveries::endpoint_id.eq(endpoint));
+    }
+    if let Some(state) = filter.state {
+        statement = statement.filter(all_deliveries::state.eq(state.as_str()));
+    }
+    let rows: Vec<DeliveryRow> = statement.load(conn).await?;
+    rows.into_iter().map(Delivery::try_from).collect()
+}

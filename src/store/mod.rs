@@ -1,0 +1,32 @@
+//! The store: Postgres, and the only place that knows SQL.
+//!
+//! Invariant: every statement on a tenant's table names one environment. The caller owns the transaction, so
+//! that two verbs can share one. Rows live and die in their noun's file.
+
+pub mod api_keys;
+pub mod attempts;
+pub mod columns;
+pub mod deliveries;
+pub mod embedded;
+pub mod endpoint_cache;
+pub mod endpoints;
+pub mod environments;
+mod error;
+pub mod events;
+pub mod handoff;
+pub mod idempotency;
+pub mod installation;
+pub mod migrate;
+pub mod organizations;
+pub mod outbox;
+pub mod partitions;
+mod pool;
+pub mod retention;
+pub mod schema;
+mod shared;
+pub mod vault;
+pub mod workers;
+
+pub use error::StoreError;
+pub use pool::{Conn, DatabaseSettings, Loan, reconnecting};
+pub use shared::Store;

@@ -1,0 +1,117 @@
+//! Retention: what has grown old leaves, in an order that no reader of the feed can be surprised by.
+//!
+//! Invariant: before a week of events goes, every environment's lock row says through which place it is gone, so a
+//! cursor in it is answered as expired and no later id or position comes before it. What is still owed from it is
+//! cancelled first. The three partitions of a week go together.
+
+use diesel::prelude::*;
+use diesel::sql_types::Uuid;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::error::StoreError;
+use super::events;
+use super::outbox::{self, Cancelled};
+use super::partitions::{TABLES, Week};
+use super::pool::Conn;
+use super::schema::event_sequences;
+use crate::domain::delivery::CancelReason;
+use crate::domain::id::{EndpointId, EnvironmentId};
+
+/// An endpoint that is owed deliveries which will not be sent.
+#[derive(QueryableByName)]
+struct OwedRow {
+    #[diesel(sql_type = Uuid)]
+    environment_id: EnvironmentId,
+    #[diesel(sql_type = Uuid)]
+    id: EndpointId,
+}
+
+/// Deleted endpoints that are still owed deliveries.
+pub async fn deleted_but_owed(
+    conn: &mut Conn,
+) -> Result<Vec<(EnvironmentId, EndpointId)>, StoreError> {
+    owed(conn, "deleted_at IS NOT NULL").await
+}
+
+/// Disabled endpoints that are owed deliveries.
+pub async fn disabled_but_owed(
+    conn: &mut Conn,
+) -> Result<Vec<(EnvironmentId, EndpointId)>, StoreError> {
+    owed(conn, "deleted_at IS NULL AND disabled_reason IS NOT NULL").await
+}
+
+async fn owed(
+    conn: &mut Conn,
+    which: &str,
+) -> Result<Vec<(EnvironmentId, EndpointId)>, StoreError> {
+    let rows: Vec<OwedRow> = diesel::sql_query(format!(
+        "SELECT environment_id, id FROM endpoints WHERE {which} AND EXISTS (SELECT FROM outbox \
+         WHERE outbox.environment_id = endpoints.environment_id AND outbox.endpoint_id = endpoints.id)"
+    ))
+    .load(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.environment_id, row.id))
+        .collect())
+}
+
+/// Deliveries that one statement cancels.
+const CANCEL_BATCH: i64 = 1_000;
+
+/// Takes leave of everything before `week` in one environment: cancels what is owed, and marks the place.
+pub async fn mark_dropped(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    week: Week,
+) -> Result<(), StoreError> {
+    let bound = week.first_id();
+    let expired = Cancelled {
+        event_before: Some(bound),
+        ..Cancelled::default()
+    };
+    while outbox::cancel(
+        conn,
+        environment,
+        expired,
+        CancelReason::EventExpired,
+        CANCEL_BATCH,
+    )
+    .await?
+        > 0
+    {}
+    conn.transaction(async |conn| {
+        let lock = events::lock(conn, environment).await?;
+        let Some(last) = events::last_before(conn, environment, bound).await? else {
+            return Ok(());
+        };
+        if last <= lock.dropped_through {
+            return Ok(());
+        }
+        diesel::update(event_sequences::table)
+            .filter(event_sequences::environment_id.eq(environment))
+            .set((
+                event_sequences::dropped_through_id.eq(last.id),
+                event_sequences::dropped_through_position.eq(last.position),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Drops the partitions of `week`; every environment has been marked.
+///
+/// Errors: `Query` when the lock is not had within two seconds; nothing was dropped then.
+pub async fn drop_week(conn: &mut Conn, week: Week) -> Result<(), StoreError> {
+    conn.transaction(async |conn| {
+        conn.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+        for table in TABLES {
+            conn.batch_execute(&format!("DROP TABLE IF EXISTS {table}_{}", week.name()))
+                .await?;
+        }
+        Ok::<_, StoreError>(())
+    })
+    .await
+}

@@ -1,0 +1,59 @@
+//! The store as the rooms above hold it: connections, the vault, and the endpoints of this moment.
+
+use std::sync::Arc;
+
+use super::endpoint_cache::EndpointCache;
+use super::error::StoreError;
+use super::handoff::EndpointKey;
+use super::pool::{Conn, Connections, DatabaseSettings, Loan};
+use super::vault::Vault;
+use crate::domain::endpoint::Endpoint;
+
+/// Postgres, and what opens its secrets. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    connections: Connections,
+    vault: Arc<Vault>,
+    endpoints: EndpointCache,
+}
+
+impl Store {
+    /// Opens the pool; `vault` opens what is sealed in it.
+    ///
+    /// Errors: `Unavailable` when the database does not answer or the settings cannot be used.
+    pub async fn open(settings: &DatabaseSettings, vault: Vault) -> Result<Self, StoreError> {
+        let connections = Connections::open(settings).await?;
+        Ok(Self {
+            connections,
+            vault: Arc::new(vault),
+            endpoints: EndpointCache::default(),
+        })
+    }
+
+    /// Borrows a connection; waits a bounded time for one.
+    pub async fn conn(&self) -> Result<Loan<'_>, StoreError> {
+        self.connections.loan().await
+    }
+
+    /// Opens a connection for somebody who keeps it.
+    pub async fn dedicated(&self) -> Result<Conn, StoreError> {
+        self.connections.dedicated().await
+    }
+
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The endpoint as it was less than a second ago; `None` when it does not exist.
+    pub async fn current_endpoint(
+        &self,
+        key: EndpointKey,
+    ) -> Result<Option<Arc<Endpoint>>, StoreError> {
+        self.endpoints.current(self, key).await
+    }
+
+    /// Says that a committed transaction of this process has changed an endpoint.
+    pub fn endpoint_changed(&self, key: EndpointKey) {
+        self.endpoints.forget(key);
+    }
+}
