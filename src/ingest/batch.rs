@@ -1,0 +1,125 @@
+//! One batch: the rows of one transaction, drawn under the environment's lock.
+//!
+//! Invariant: called between the lock and the commit. Draws ids and positions, writes events with all their
+//! deliveries, and makes the claims that may be handed over once the commit is confirmed, never before.
+
+use chrono::{DateTime, Utc};
+use diesel_async::AsyncPgConnection;
+use tokio::time::Instant;
+
+use super::fanout::Fanout;
+use crate::domain::delivery::Claim;
+use crate::domain::event::{Event, NewEvent, Place};
+use crate::domain::id::{DeliveryId, LeaseId};
+use crate::store::StoreError;
+use crate::store::events::{self, EnvironmentLock};
+use crate::store::handoff::{Handoff, Held};
+use crate::store::outbox::{self, Lease, NewDelivery};
+
+/// What one batch has written.
+pub(super) struct Batch {
+    /// In the order of the new events.
+    pub(super) events: Vec<Event>,
+    /// To be handed over after the commit.
+    pub(super) held: Vec<Held>,
+    /// Some deliveries are due and were not claimed.
+    pub(super) left_due: bool,
+}
+
+/// Where a batch begins.
+pub(super) struct Start {
+    pub(super) last: Place,
+    pub(super) now: DateTime<Utc>,
+    /// When the transaction began, by this process.
+    pub(super) began: Instant,
+}
+
+/// Writes `new` with its deliveries; the caller holds `lock` and `fanout` is current under it.
+pub(super) async fn write(
+    conn: &mut AsyncPgConnection,
+    lock: &EnvironmentLock,
+    fanout: &mut Fanout,
+    start: &Start,
+    new: &[&NewEvent],
+    handoff: Option<&Handoff>,
+) -> Result<Batch, StoreError> {
+    let mut last = start.last;
+    let mut events = Vec::with_capacity(new.len());
+    for event in new {
+        last = last.next(start.now, rand::random());
+        events.push(Event::place(
+            lock.environment,
+            last.id,
+            last.position,
+            event,
+        ));
+    }
+    let lease = handoff.map(|handoff| Lease {
+        id: LeaseId::new(start.now),
+        worker: handoff.worker,
+        lasts: handoff.lease,
+    });
+    let mut deliveries: Vec<NewDelivery> = Vec::new();
+    let mut held = Vec::new();
+    for (event, new) in events.iter().zip(new) {
+        fanout.targets(new, |endpoint| {
+            let id = DeliveryId::for_event(event.id);
+            let slot = handoff.and_then(|handoff| {
+                handoff
+                    .gate
+                    .reserve((lock.environment, endpoint), event.body.len())
+            });
+            let leased = slot.is_some();
+            deliveries.push(NewDelivery {
+                id,
+                event: event.id,
+                endpoint,
+                leased,
+                replay_of: None,
+            });
+            if let (Some(slot), Some(lease), Some(handoff)) = (slot, lease, handoff) {
+                let claim = Claim {
+                    environment: lock.environment,
+                    delivery: id,
+                    event: event.id,
+                    endpoint,
+                    lease: lease.id,
+                    number: 1,
+                    body: event.body.clone(),
+                };
+                held.push(Held {
+                    claim,
+                    start_by: start.began + handoff.start_within,
+                    slot,
+                });
+            }
+        });
+    }
+    events::insert(conn, lock.environment, &events).await?;
+    outbox::insert(conn, lock.environment, start.now, lease, &deliveries).await?;
+    let left_due = held.len() < deliveries.len();
+    Ok(Batch {
+        events,
+        held,
+        left_due,
+    })
+}
+
+/// Records events inside a transaction that does more: the caller holds `lock`, and wakes dispatch afterwards.
+pub async fn record_within(
+    conn: &mut AsyncPgConnection,
+    lock: &EnvironmentLock,
+    now: Option<DateTime<Utc>>,
+    new: &[&NewEvent],
+) -> Result<Vec<Event>, StoreError> {
+    let dropped = lock.dropped_through;
+    let (found, now) = events::last_place(conn, lock.environment, dropped.id, now).await?;
+    let mut fanout = Fanout::load(conn, lock).await?;
+    let start = Start {
+        last: found.unwrap_or(dropped),
+        now,
+        began: Instant::now(),
+    };
+    let batch = write(conn, lock, &mut fanout, &start, new, None).await?;
+    Ok(batch.events)
+}

@@ -1,0 +1,392 @@
+//! The commit: one transaction for one batch of requests, and the truth about it when the connection breaks.
+//!
+//! Invariant: claims are handed over only after the commit was confirmed. When COMMIT was sent and not answered,
+//! the outcome is unknown: under the environment's lock the old transaction has ended, so the rows tell.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
+use tokio::time::Instant;
+
+use super::batch::{self, Batch, Start};
+use super::fanout::{Fanout, Fanouts};
+use super::recorder::Submission;
+use crate::domain::event::{Event, NewEvent, Place};
+use crate::domain::id::{EnvironmentId, EventId};
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::time::Clock;
+use crate::store::events::{self, EnvironmentLock};
+use crate::store::handoff::Handoff;
+use crate::store::idempotency::{self, Known, Made};
+use crate::store::{Store, StoreError, reconnecting};
+
+type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
+
+/// How long an unknown outcome is looked into.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
+/// How many environments' tables and places are remembered.
+const ENVIRONMENTS_MAX: usize = 10_000;
+
+/// What became of one request.
+pub(super) enum Committed {
+    Events(Vec<Event>),
+    KeyReused,
+    Failed(Failure),
+}
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing was written; a later try may succeed.
+    Unavailable(String),
+    /// The database refused a row or a statement; nothing was written.
+    Refused(StoreError),
+    /// COMMIT was sent, and its outcome is not known.
+    Unknown {
+        reason: String,
+        first: Option<EventId>,
+    },
+}
+
+impl Failure {
+    /// The same failure for another request of the batch.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Unavailable(reason) | Self::Unknown { reason, .. } => {
+                Self::Unavailable(reason.clone())
+            }
+            Self::Refused(error) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            StoreError::Conflict { .. } | StoreError::Corrupt(_) | StoreError::Query(_) => {
+                Self::Refused(error)
+            }
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(reason) | Failure::Unknown { reason, .. } => {
+                Self::Unavailable(reason)
+            }
+            Failure::Refused(error) => error,
+        }
+    }
+}
+
+/// Commits batches.
+pub(super) struct Committer {
+    store: Store,
+    clock: Clock,
+    handoff: Option<Handoff>,
+    memory: Mutex<Memory>,
+}
+
+/// What earlier commits have taught; losing it costs a read.
+#[derive(Default)]
+struct Memory {
+    fanouts: Fanouts,
+    places: HashMap<EnvironmentId, Place>,
+}
+
+/// What a transaction has written, before its commit.
+struct Written {
+    batch: Batch,
+    answers: Vec<Answer>,
+}
+
+/// How one request will be answered.
+enum Answer {
+    /// With the events from the first index to before the second.
+    New(usize, usize),
+    /// With events that are there already.
+    Old(Vec<Event>),
+    /// As the request at this index of the batch.
+    As(usize),
+    KeyReused,
+}
+
+impl Committer {
+    pub(super) fn new(store: Store, clock: Clock, handoff: Option<Handoff>) -> Self {
+        Self {
+            store,
+            clock,
+            handoff,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Commits the requests of one environment in one transaction; answers each, in order.
+    pub(super) async fn commit(
+        &self,
+        environment: EnvironmentId,
+        batch: &[Submission],
+    ) -> Result<Vec<Committed>, Failure> {
+        let deadline = Instant::now() + RESOLVE_WITHIN;
+        loop {
+            let (written, outcome) = self.transact(environment, batch).await?;
+            let Err(Failure::Unknown { reason, first }) = outcome else {
+                return outcome.map(|()| self.conclude(environment, written));
+            };
+            tracing::warn!(%environment, reason, "the outcome of a commit is unknown; looking for its rows");
+            if self.is_there(environment, first, deadline).await? {
+                return Ok(self.conclude(environment, written));
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::Unavailable(reason));
+            }
+        }
+    }
+
+    /// Runs the transaction up to its commit, and the commit.
+    async fn transact(
+        &self,
+        environment: EnvironmentId,
+        batch: &[Submission],
+    ) -> Result<(Written, Result<(), Failure>), Failure> {
+        let began = Instant::now();
+        let mut conn = self.store.conn().await?;
+        Transactions::begin_transaction(&mut *conn)
+            .await
+            .map_err(StoreError::from)?;
+        match self.write(&mut conn, environment, batch, began).await {
+            Ok(written) => {
+                let committed = Transactions::commit_transaction(&mut *conn).await;
+                let unknown = |error: diesel::result::Error| Failure::Unknown {
+                    reason: error.to_string(),
+                    first: written.batch.events.first().map(|event| event.id),
+                };
+                let outcome = committed.map_err(unknown);
+                Ok((written, outcome))
+            }
+            Err(error) => match Transactions::rollback_transaction(&mut *conn).await {
+                Ok(()) => Err(error.into()),
+                // The rollback could not be sent either: the connection is gone, and the transaction with it.
+                Err(_broken) => Err(Failure::Unavailable(error.to_string())),
+            },
+        }
+    }
+
+    async fn write(
+        &self,
+        conn: &mut AsyncPgConnection,
+        environment: EnvironmentId,
+        submissions: &[Submission],
+        began: Instant,
+    ) -> Result<Written, StoreError> {
+        let lock = events::lock(conn, environment).await?;
+        let known = self.remembered_place(environment).max(lock.dropped_through);
+        let (found, now) =
+            events::last_place(conn, environment, known.id, self.clock.for_database()).await?;
+        let last = found.map_or(known, |found| found.max(known));
+        let (answers, new) = plan(conn, environment, submissions).await?;
+        let mut fanout = self.fanout(conn, &lock).await?;
+        let start = Start { last, now, began };
+        let batch = batch::write(
+            conn,
+            &lock,
+            &mut fanout,
+            &start,
+            &new,
+            self.handoff.as_ref(),
+        )
+        .await;
+        self.remember_fanout(environment, fanout);
+        let batch = batch?;
+        idempotency::insert(
+            conn,
+            environment,
+            now,
+            &made(submissions, &answers, &batch.events),
+        )
+        .await?;
+        Ok(Written { batch, answers })
+    }
+
+    /// Hands claims over, remembers the last place, and makes the answers; the commit is confirmed.
+    fn conclude(&self, environment: EnvironmentId, written: Written) -> Vec<Committed> {
+        let Written { batch, answers } = written;
+        if let Some(event) = batch.events.last() {
+            self.remember_place(
+                environment,
+                Place {
+                    id: event.id,
+                    position: event.position,
+                },
+            );
+        }
+        if let Some(handoff) = &self.handoff {
+            batch.held.into_iter().for_each(|held| handoff.pass(held));
+            if batch.left_due {
+                handoff.wake();
+            }
+        }
+        let mut committed: Vec<Committed> = Vec::with_capacity(answers.len());
+        for answer in answers {
+            committed.push(match answer {
+                Answer::New(from, to) => {
+                    Committed::Events(batch.events.get(from..to).unwrap_or_default().to_vec())
+                }
+                Answer::Old(events) => Committed::Events(events),
+                Answer::As(earlier) => match committed.get(earlier) {
+                    Some(Committed::Events(events)) => Committed::Events(events.clone()),
+                    _ => Committed::KeyReused,
+                },
+                Answer::KeyReused => Committed::KeyReused,
+            });
+        }
+        committed
+    }
+
+    /// Whether the batch that begins with `first` was committed, on a new connection, under the lock.
+    async fn is_there(
+        &self,
+        environment: EnvironmentId,
+        first: Option<EventId>,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        // A batch of nothing but old answers has changed nothing.
+        let Some(first) = first else { return Ok(true) };
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let mut conn = reconnecting(remaining, || self.store.dedicated()).await?;
+        let found = conn
+            .transaction(async |conn| {
+                events::lock(conn, environment).await?;
+                events::find(conn, environment, first).await
+            })
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// The fan-out table that is current under `lock`.
+    async fn fanout(
+        &self,
+        conn: &mut AsyncPgConnection,
+        lock: &EnvironmentLock,
+    ) -> Result<Fanout, StoreError> {
+        let remembered = self.memory().fanouts.remove(&lock.environment);
+        match remembered {
+            Some(fanout) if fanout.is_current(lock) => Ok(fanout),
+            Some(_) | None => Fanout::load(conn, lock).await,
+        }
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered_place(&self, environment: EnvironmentId) -> Place {
+        self.memory()
+            .places
+            .get(&environment)
+            .copied()
+            .unwrap_or(Place::ORIGIN)
+    }
+
+    fn remember_place(&self, environment: EnvironmentId, place: Place) {
+        let mut memory = self.memory();
+        if memory.places.len() >= ENVIRONMENTS_MAX {
+            memory.places.clear();
+        }
+        memory.places.insert(environment, place);
+    }
+
+    fn remember_fanout(&self, environment: EnvironmentId, fanout: Fanout) {
+        let mut memory = self.memory();
+        if memory.fanouts.len() >= ENVIRONMENTS_MAX {
+            memory.fanouts.clear();
+        }
+        memory.fanouts.insert(environment, fanout);
+    }
+}
+
+/// Decides how each request is answered, and which events are new, under the environment's lock.
+async fn plan<'a>(
+    conn: &mut AsyncPgConnection,
+    environment: EnvironmentId,
+    submissions: &'a [Submission],
+) -> Result<(Vec<Answer>, Vec<&'a NewEvent>), StoreError> {
+    let keys: Vec<&IdempotencyKey> = submissions
+        .iter()
+        .filter_map(|submission| submission.key.as_ref())
+        .collect();
+    let mut known = idempotency::find(conn, environment, &keys)
+        .await?
+        .into_iter();
+    let mut first_use: HashMap<(&str, &str), usize> = HashMap::new();
+    let (mut answers, mut new) = (Vec::with_capacity(submissions.len()), Vec::new());
+    for (index, submission) in submissions.iter().enumerate() {
+        let state = submission
+            .key
+            .as_ref()
+            .and_then(|_| known.next())
+            .unwrap_or(Known::New);
+        let answer = match (state, &submission.key) {
+            (Known::Same(Made { first, last }), _) => {
+                Answer::Old(events::find_run(conn, environment, first.into(), last.into()).await?)
+            }
+            (Known::Other, _) => Answer::KeyReused,
+            (Known::New, Some(key)) => match first_use.get(&(&*key.scope, &*key.key)) {
+                Some(&earlier) => same_or_reused(submissions, earlier, key),
+                None => {
+                    first_use.insert((&*key.scope, &*key.key), index);
+                    take(&submission.events, &mut new)
+                }
+            },
+            (Known::New, None) => take(&submission.events, &mut new),
+        };
+        answers.push(answer);
+    }
+    Ok((answers, new))
+}
+
+/// A second use of a key in one batch: the first's answer, if it is the same request.
+fn same_or_reused(submissions: &[Submission], earlier: usize, key: &IdempotencyKey) -> Answer {
+    let first = submissions
+        .get(earlier)
+        .and_then(|submission| submission.key.as_ref());
+    match first.is_some_and(|first| first.fingerprint == key.fingerprint) {
+        true => Answer::As(earlier),
+        false => Answer::KeyReused,
+    }
+}
+
+fn take<'a>(events: &'a [NewEvent], new: &mut Vec<&'a NewEvent>) -> Answer {
+    let from = new.len();
+    new.extend(events);
+    Answer::New(from, new.len())
+}
+
+/// What the requests that named themselves have made.
+fn made<'a>(
+    submissions: &'a [Submission],
+    answers: &[Answer],
+    events: &[Event],
+) -> Vec<(&'a IdempotencyKey, Made)> {
+    let mut made = Vec::new();
+    for (submission, answer) in submissions.iter().zip(answers) {
+        let (Some(key), &Answer::New(from, to)) = (&submission.key, answer) else {
+            continue;
+        };
+        if let Some([first, .., last] | [first @ last]) = events.get(from..to) {
+            made.push((
+                key,
+                Made {
+                    first: first.id.into(),
+                    last: last.id.into(),
+                },
+            ));
+        }
+    }
+    made
+}

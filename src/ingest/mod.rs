@@ -1,0 +1,12 @@
+//! Ingest: the group commit. Everything that waits for an environment goes into one transaction.
+//!
+//! Invariant: an event is answered only after its commit was confirmed, together with all its deliveries. Ids,
+//! positions and commits of an environment have one order. Does not decide who may publish, nor send anything.
+
+mod batch;
+mod commit;
+mod fanout;
+mod recorder;
+
+pub use batch::record_within;
+pub use recorder::{RecordError, Recorder, RecorderSettings};

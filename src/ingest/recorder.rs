@@ -1,0 +1,240 @@
+//! The recorder: queues what wants to be recorded, and commits all that waits in one transaction.
+//!
+//! Invariant: one transaction at a time for an environment, so what arrives while it runs is the next batch:
+//! batches grow with the load and nobody waits for a timer. The queue is bounded; beyond it callers are refused
+//! at once. Whoever asked is answered exactly once, also when the commit's fate is unknown for a while.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::commit::{self, Committed, Committer, Failure};
+use crate::domain::event::{Event, NewEvent};
+use crate::domain::id::EnvironmentId;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::time::Clock;
+use crate::store::handoff::Handoff;
+use crate::store::{Store, StoreError};
+
+/// How much may wait, and how much goes into one transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct RecorderSettings {
+    /// Transactions at a time, one for each environment at most.
+    pub connections: usize,
+    pub queue_events_max: usize,
+    pub queue_bytes_max: usize,
+    pub batch_events_max: usize,
+    pub batch_bytes_max: usize,
+}
+
+/// Why an event was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Too much is waiting already.
+    #[error("too many events are waiting")]
+    Overloaded,
+    /// Another request has used the idempotency key.
+    #[error("the idempotency key was used by another request")]
+    KeyReused,
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One request: its events are recorded together or not at all.
+pub(super) struct Submission {
+    pub(super) events: Vec<NewEvent>,
+    pub(super) key: Option<IdempotencyKey>,
+    weight: usize,
+    answer: oneshot::Sender<Result<Vec<Event>, RecordError>>,
+}
+
+/// Takes events to be recorded. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: RecorderSettings,
+    committer: Committer,
+    connections: Semaphore,
+    queues: Mutex<Queues>,
+    runtime: Handle,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Queues {
+    events: usize,
+    bytes: usize,
+    /// A queue is here as long as a task drains it.
+    by_environment: HashMap<EnvironmentId, VecDeque<Submission>>,
+}
+
+impl Recorder {
+    /// Makes a recorder whose transactions run on the current runtime. With `handoff`, new deliveries are
+    /// claimed for this process as far as there is room.
+    pub fn new(
+        settings: RecorderSettings,
+        store: Store,
+        clock: Clock,
+        handoff: Option<Handoff>,
+    ) -> Self {
+        let inner = Inner {
+            settings,
+            committer: Committer::new(store, clock, handoff),
+            connections: Semaphore::new(settings.connections),
+            queues: Mutex::default(),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Records the events of one request, all or none; answers when they are durable with their deliveries.
+    pub async fn record(
+        &self,
+        environment: EnvironmentId,
+        events: Vec<NewEvent>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Vec<Event>, RecordError> {
+        let (answer, answered) = oneshot::channel();
+        let weight = events.iter().map(NewEvent::weight).sum();
+        self.submit(
+            environment,
+            Submission {
+                events,
+                key,
+                weight,
+                answer,
+            },
+        )?;
+        match answered.await {
+            Ok(result) => result,
+            Err(_closed) => {
+                Err(StoreError::Unavailable("the recorder has stopped".to_owned()).into())
+            }
+        }
+    }
+
+    fn submit(
+        &self,
+        environment: EnvironmentId,
+        submission: Submission,
+    ) -> Result<(), RecordError> {
+        let mut queues = self.inner.queues();
+        let settings = &self.inner.settings;
+        if queues.events >= settings.queue_events_max || queues.bytes >= settings.queue_bytes_max {
+            return Err(RecordError::Overloaded);
+        }
+        queues.events += submission.events.len();
+        queues.bytes += submission.weight;
+        if let Some(queue) = queues.by_environment.get_mut(&environment) {
+            queue.push_back(submission);
+            return Ok(());
+        }
+        queues
+            .by_environment
+            .insert(environment, VecDeque::from([submission]));
+        let inner = self.inner.clone();
+        self.inner.tasks.spawn_on(
+            async move { inner.drain(environment).await },
+            &self.inner.runtime,
+        );
+        Ok(())
+    }
+
+    /// Waits until everything that was taken is answered.
+    pub async fn finish(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits batch after batch until nothing of the environment waits.
+    async fn drain(&self, environment: EnvironmentId) {
+        loop {
+            // The permit first: what arrives while we wait for it joins the batch.
+            let permit = self.connections.acquire().await;
+            let batch = self.next_batch(environment);
+            if batch.is_empty() {
+                return;
+            }
+            self.commit(environment, batch).await;
+            drop(permit);
+        }
+    }
+
+    /// Takes what fits into one transaction; when nothing waits, the queue ends.
+    fn next_batch(&self, environment: EnvironmentId) -> Vec<Submission> {
+        let mut queues = self.queues();
+        let mut batch = Vec::new();
+        let (mut events, mut bytes) = (0, 0);
+        let Some(queue) = queues.by_environment.get_mut(&environment) else {
+            return batch;
+        };
+        while let Some(next) = queue.front() {
+            let full = events + next.events.len() > self.settings.batch_events_max
+                || bytes + next.weight > self.settings.batch_bytes_max;
+            if full && !batch.is_empty() {
+                break;
+            }
+            events += next.events.len();
+            bytes += next.weight;
+            batch.extend(queue.pop_front());
+        }
+        if batch.is_empty() {
+            queues.by_environment.remove(&environment);
+        }
+        queues.events -= events;
+        queues.bytes -= bytes;
+        batch
+    }
+
+    /// Commits one batch and answers everybody in it. A batch that the database refuses is run again request
+    /// by request, so that one bad row does not fail its neighbours.
+    async fn commit(&self, environment: EnvironmentId, batch: Vec<Submission>) {
+        match self.committer.commit(environment, &batch).await {
+            Ok(committed) => answer_all(batch, committed),
+            Err(Failure::Refused(_)) if batch.len() > 1 => {
+                for submission in batch {
+                    let alone = [submission];
+                    let committed = self.committer.commit(environment, &alone).await;
+                    let committed =
+                        committed.unwrap_or_else(|failure| vec![Committed::Failed(failure)]);
+                    answer_all(alone.into(), committed);
+                }
+            }
+            Err(failure) => {
+                let failed = batch
+                    .iter()
+                    .map(|_| Committed::Failed(failure.again()))
+                    .collect();
+                answer_all(batch, failed);
+            }
+        }
+    }
+}
+
+fn answer_all(batch: Vec<Submission>, committed: Vec<commit::Committed>) {
+    for (submission, committed) in batch.into_iter().zip(committed) {
+        let result = match committed {
+            Committed::Events(events) => Ok(events),
+            Committed::KeyReused => Err(RecordError::KeyReused),
+            Committed::Failed(failure) => Err(RecordError::Store(failure.into())),
+        };
+        // Whoever asked may have gone; what was recorded stays recorded.
+        let _gone = submission.answer.send(result);
+    }
+}
