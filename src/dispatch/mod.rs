@@ -1,0 +1,13 @@
+//! Dispatch: takes what is due, signs it, sends it, and writes down what came of it.
+//!
+//! Invariant: a delivery is sent only under a committed lease, and no connection or transaction is held while a
+//! POST is under way. Whatever happens in memory may be lost: the row says what is still owed.
+
+mod courier;
+mod deliver;
+mod dispatcher;
+mod lanes;
+mod settle;
+
+pub use courier::{Courier, CourierSettings};
+pub use dispatcher::{Dispatcher, DispatcherSettings, Drained};
