@@ -1,0 +1,87 @@
+//! The app: everything that the platform's verbs need, built once and handed to both doors.
+
+use std::sync::Arc;
+
+use super::api_keys::KeyCache;
+use crate::domain::event::EventLimits;
+use crate::domain::id::EnvironmentId;
+use crate::domain::time::Clock;
+use crate::egress::Policy;
+use crate::ingest::Recorder;
+use crate::store::Store;
+use crate::store::events::{self, EnvironmentLock};
+use crate::store::handoff::Handoff;
+
+use super::error::AppError;
+use diesel_async::AsyncPgConnection;
+
+/// What may be set.
+#[derive(Debug, Clone)]
+pub struct AppSettings {
+    pub event_limits: EventLimits,
+    /// Where callers reach the API, without a slash at the end.
+    pub public_url: String,
+}
+
+/// What an app is made of.
+pub struct AppParts {
+    pub store: Store,
+    pub recorder: Recorder,
+    pub clock: Clock,
+    pub policy: Arc<Policy>,
+    pub handoff: Handoff,
+    pub settings: AppSettings,
+}
+
+/// The platform as its doors see it. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    parts: Arc<AppParts>,
+    keys: Arc<KeyCache>,
+}
+
+impl App {
+    pub fn new(parts: AppParts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            keys: Arc::default(),
+        }
+    }
+
+    pub fn settings(&self) -> &AppSettings {
+        &self.parts.settings
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.parts.recorder
+    }
+
+    pub(super) fn policy(&self) -> &Policy {
+        &self.parts.policy
+    }
+
+    pub(super) fn handoff(&self) -> &Handoff {
+        &self.parts.handoff
+    }
+
+    pub(super) fn keys(&self) -> &KeyCache {
+        &self.keys
+    }
+
+    /// Takes the environment's lock in the caller's transaction.
+    pub(super) async fn lock(
+        &self,
+        conn: &mut AsyncPgConnection,
+        environment: EnvironmentId,
+    ) -> Result<EnvironmentLock, AppError> {
+        Ok(events::lock(conn, environment).await?)
+    }
+}

@@ -1,0 +1,132 @@
+//! Deliveries: what became of an event at an endpoint, and doing it again.
+
+use diesel_async::AsyncConnection;
+
+use super::context::App;
+use super::error::{AppError, Noun};
+use super::once;
+use crate::domain::access::Caller;
+use crate::domain::attempt::RecordedAttempt;
+use crate::domain::delivery::{Delivery, DeliveryFilter};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::event::Event;
+use crate::domain::headers;
+use crate::domain::id::DeliveryId;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::page::{Page, PageQuery};
+use crate::store::attempts::{self, Recorded};
+use crate::store::outbox::NewDelivery;
+use crate::store::{deliveries, endpoints, events, outbox};
+
+/// Attempts of one delivery that are shown; a schedule has at most 21.
+const ATTEMPTS_SHOWN_MAX: i64 = 100;
+
+/// Lists deliveries.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    filter: &DeliveryFilter,
+    query: &PageQuery<DeliveryId>,
+) -> Result<Page<Delivery>, AppError> {
+    let mut conn = app.store().conn().await?;
+    let rows = deliveries::page(&mut conn, caller.environment, filter, query).await?;
+    Ok(Page::cut(rows, query))
+}
+
+/// Finds one delivery.
+pub async fn find(app: &App, caller: &Caller, id: DeliveryId) -> Result<Delivery, AppError> {
+    let mut conn = app.store().conn().await?;
+    let delivery = deliveries::find(&mut conn, caller.environment, id).await?;
+    delivery.ok_or_else(|| AppError::not_found(Noun::Delivery, id))
+}
+
+/// The attempts of one delivery, oldest first, with the request headers derived anew.
+pub async fn attempts(
+    app: &App,
+    caller: &Caller,
+    id: DeliveryId,
+) -> Result<Vec<RecordedAttempt>, AppError> {
+    let delivery = find(app, caller, id).await?;
+    let mut conn = app.store().conn().await?;
+    let recorded =
+        attempts::of_delivery(&mut conn, caller.environment, id, ATTEMPTS_SHOWN_MAX).await?;
+    let event = events::find(&mut conn, caller.environment, delivery.event).await?;
+    let endpoint = endpoints::find(
+        &mut conn,
+        app.store().vault(),
+        caller.environment,
+        delivery.endpoint,
+    )
+    .await?;
+    let sources = event.zip(endpoint);
+    let show = |recorded: Recorded| RecordedAttempt {
+        number: recorded.number,
+        started_at: recorded.started_at,
+        request_headers: request_headers(&delivery, &recorded, sources.as_ref()),
+        attempt: recorded.attempt,
+    };
+    Ok(recorded.into_iter().map(show).collect())
+}
+
+/// The headers that an attempt carried; without signatures when the secrets have changed since.
+fn request_headers(
+    delivery: &Delivery,
+    recorded: &Recorded,
+    sources: Option<&(Event, Endpoint)>,
+) -> Vec<(String, String)> {
+    let at = recorded.started_at;
+    let mut made = headers::unsigned(delivery.event, delivery.id, recorded.number, at);
+    if let Some((event, endpoint)) = sources
+        && endpoint.secrets.current_since <= at
+    {
+        made.extend(headers::signatures(
+            event.id,
+            &event.body,
+            &endpoint.secrets,
+            at,
+        ));
+    }
+    made.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Sends the delivery's event to its endpoint again, as a new delivery; history is not rewritten.
+///
+/// Errors: `NotFound` for the delivery or its endpoint, `EndpointDisabled`.
+pub async fn replay(
+    app: &App,
+    caller: &Caller,
+    id: DeliveryId,
+    key: Option<IdempotencyKey>,
+) -> Result<Delivery, AppError> {
+    let old = find(app, caller, id).await?;
+    let endpoint = super::endpoints::find(app, caller, old.endpoint).await?;
+    if !endpoint.is_enabled() {
+        return Err(AppError::EndpointDisabled { id: endpoint.id });
+    }
+    let environment = caller.environment;
+    let mut conn = app.store().conn().await?;
+    let replayed = conn
+        .transaction(async |conn| {
+            app.lock(conn, environment).await?;
+            if let Some(made) =
+                once::made_before::<DeliveryId>(conn, environment, key.as_ref()).await?
+            {
+                return Ok(made);
+            }
+            let new = NewDelivery {
+                id: DeliveryId::for_event(old.event),
+                event: old.event,
+                endpoint: old.endpoint,
+                leased: false,
+                replay_of: Some(id),
+            };
+            outbox::insert(conn, environment, app.clock().now(), None, &[new]).await?;
+            once::remember(app, conn, environment, key.as_ref(), new.id).await?;
+            Ok::<_, AppError>(new.id)
+        })
+        .await?;
+    app.handoff().wake();
+    find(app, caller, replayed).await
+}

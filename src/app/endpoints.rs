@@ -1,0 +1,286 @@
+//! Endpoints: registered, changed, rotated, tested and deleted.
+//!
+//! Invariant: every change takes the environment's lock and bumps the fan-out's version there, so an event that
+//! commits afterwards sees it; this process forgets what it remembered of the endpoint once the commit is done.
+
+use std::time::Duration;
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+use super::context::App;
+use super::error::{AppError, Noun};
+use super::once;
+use crate::domain::access::Caller;
+use crate::domain::delivery::CancelReason;
+use crate::domain::endpoint::{Endpoint, EndpointChange, NewEndpoint, Secrets};
+use crate::domain::event::{Audience, Event, NewEvent};
+use crate::domain::id::EndpointId;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::limits::ENDPOINTS_MAX;
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::signature::SigningSecret;
+use crate::store::outbox::Cancelled;
+use crate::store::{StoreError, endpoints, events, outbox};
+
+/// Deliveries that one statement cancels.
+const CANCEL_BATCH: i64 = 1_000;
+/// Statements that a deletion waits for; upkeep does the rest.
+const CANCEL_ROUNDS: usize = 10;
+
+/// Registers an endpoint.
+///
+/// Errors: `InvalidUrl` when the outbound guard would not call it, `Exists` when the URL is registered already,
+/// `LimitReached`.
+pub async fn create(
+    app: &App,
+    caller: &Caller,
+    new: NewEndpoint,
+    key: Option<IdempotencyKey>,
+) -> Result<Endpoint, AppError> {
+    check_url(app, &new.url)?;
+    let now = app.clock().now();
+    let secret = new
+        .secret
+        .unwrap_or_else(|| SigningSecret::from_bytes(app.store().vault().random_bytes()));
+    let endpoint = Endpoint {
+        environment: caller.environment,
+        id: EndpointId::new(now),
+        url: new.url,
+        patterns: new.patterns,
+        organization: new.organization,
+        description: new.description,
+        state: new.state,
+        secrets: Secrets {
+            current: secret,
+            current_since: now,
+            previous: None,
+        },
+        schedule: new.schedule,
+        failing_since: None,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    };
+    let mut conn = app.store().conn().await?;
+    conn.transaction(async |conn| {
+        let lock = app.lock(conn, caller.environment).await?;
+        if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
+            return found(app, conn, caller, id).await;
+        }
+        if endpoints::count(conn, caller.environment).await? >= ENDPOINTS_MAX {
+            return Err(AppError::LimitReached {
+                what: "webhook endpoints",
+                max: ENDPOINTS_MAX,
+            });
+        }
+        let inserted = endpoints::insert(conn, app.store().vault(), &endpoint).await;
+        inserted.map_err(|error| conflict(error, &endpoint))?;
+        events::bump_endpoints_version(conn, &lock).await?;
+        once::remember(app, conn, caller.environment, key.as_ref(), endpoint.id).await?;
+        Ok(endpoint)
+    })
+    .await
+}
+
+/// Finds one endpoint.
+pub async fn find(app: &App, caller: &Caller, id: EndpointId) -> Result<Endpoint, AppError> {
+    let mut conn = app.store().conn().await?;
+    found(app, &mut conn, caller, id).await
+}
+
+async fn found(
+    app: &App,
+    conn: &mut AsyncPgConnection,
+    caller: &Caller,
+    id: EndpointId,
+) -> Result<Endpoint, AppError> {
+    let endpoint = endpoints::find(conn, app.store().vault(), caller.environment, id).await?;
+    let endpoint = endpoint.filter(|endpoint| endpoint.deleted_at.is_none());
+    endpoint.ok_or_else(|| AppError::not_found(Noun::Endpoint, id))
+}
+
+/// Lists endpoints.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    query: &PageQuery<EndpointId>,
+) -> Result<Page<Endpoint>, AppError> {
+    let mut conn = app.store().conn().await?;
+    let rows = endpoints::page(&mut conn, app.store().vault(), caller.environment, query).await?;
+    Ok(Page::cut(rows, query))
+}
+
+/// Changes an endpoint.
+///
+/// Errors: `NotFound`, `InvalidUrl`, `Exists`.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+    change: EndpointChange,
+) -> Result<Endpoint, AppError> {
+    if let Some(url) = &change.url {
+        check_url(app, url)?;
+    }
+    let now = app.clock().now();
+    let endpoint = modify(app, caller, id, None, move |endpoint: &mut Endpoint| {
+        change.apply(endpoint, now)
+    })
+    .await?;
+    app.handoff().wake();
+    Ok(endpoint)
+}
+
+/// How a secret is replaced.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// Brought by the caller, or drawn.
+    pub secret: Option<SigningSecret>,
+    /// How long the previous secret stays valid; zero: not at all.
+    pub overlap: Duration,
+}
+
+/// Replaces an endpoint's secret.
+pub async fn rotate_secret(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+    rotation: Rotation,
+    key: Option<IdempotencyKey>,
+) -> Result<Endpoint, AppError> {
+    let now = app.clock().now();
+    let drawn = || SigningSecret::from_bytes(app.store().vault().random_bytes());
+    let secret = rotation.secret.unwrap_or_else(drawn);
+    modify(app, caller, id, key, move |endpoint: &mut Endpoint| {
+        endpoint.secrets = endpoint
+            .secrets
+            .clone()
+            .rotate(secret, now, rotation.overlap);
+        endpoint.updated_at = now;
+    })
+    .await
+}
+
+/// Ends a rotation's overlap: from now on only the current secret signs.
+pub async fn complete_rotation(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+    key: Option<IdempotencyKey>,
+) -> Result<Endpoint, AppError> {
+    let now = app.clock().now();
+    modify(app, caller, id, key, move |endpoint: &mut Endpoint| {
+        endpoint.secrets.previous = None;
+        endpoint.updated_at = now;
+    })
+    .await
+}
+
+/// Deletes an endpoint; what is still owed to it is cancelled.
+pub async fn delete(app: &App, caller: &Caller, id: EndpointId) -> Result<(), AppError> {
+    let now = app.clock().now();
+    modify(app, caller, id, None, move |endpoint: &mut Endpoint| {
+        endpoint.deleted_at = Some(now);
+        endpoint.updated_at = now;
+    })
+    .await?;
+    let mut conn = app.store().conn().await?;
+    let which = Cancelled {
+        endpoint: Some(id),
+        ..Cancelled::default()
+    };
+    for _ in 0..CANCEL_ROUNDS {
+        if outbox::cancel(
+            &mut conn,
+            caller.environment,
+            which,
+            CancelReason::EndpointDeleted,
+            CANCEL_BATCH,
+        )
+        .await?
+            == 0
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Sends a sample event to this endpoint alone, whatever it is subscribed to.
+///
+/// Errors: `NotFound`, `EndpointDisabled`.
+pub async fn test(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+    sample: Option<NewEvent>,
+    key: Option<IdempotencyKey>,
+) -> Result<Event, AppError> {
+    let endpoint = find(app, caller, id).await?;
+    if !endpoint.is_enabled() {
+        return Err(AppError::EndpointDisabled { id });
+    }
+    let sample = match sample {
+        Some(sample) => NewEvent {
+            audience: Audience::Only(id),
+            ..sample
+        },
+        None => NewEvent::endpoint_test(id),
+    };
+    super::events::publish(app, caller, sample, key).await
+}
+
+/// Reads an endpoint under the lock, changes it, writes it back.
+async fn modify(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+    key: Option<IdempotencyKey>,
+    change: impl FnOnce(&mut Endpoint) + Send,
+) -> Result<Endpoint, AppError> {
+    let mut conn = app.store().conn().await?;
+    let endpoint = conn
+        .transaction(async |conn| {
+            let lock = app.lock(conn, caller.environment).await?;
+            let mut endpoint = found(app, conn, caller, id).await?;
+            if once::made_before::<EndpointId>(conn, caller.environment, key.as_ref())
+                .await?
+                .is_some()
+            {
+                return Ok(endpoint);
+            }
+            change(&mut endpoint);
+            let updated = endpoints::update(conn, app.store().vault(), &endpoint).await;
+            updated.map_err(|error| conflict(error, &endpoint))?;
+            events::bump_endpoints_version(conn, &lock).await?;
+            once::remember(app, conn, caller.environment, key.as_ref(), id).await?;
+            Ok::<_, AppError>(endpoint)
+        })
+        .await?;
+    app.store().endpoint_changed((caller.environment, id));
+    Ok(endpoint)
+}
+
+fn check_url(app: &App, url: &str) -> Result<(), AppError> {
+    match app.policy().check_url(url) {
+        Ok(_target) => Ok(()),
+        Err(refusal) => Err(AppError::InvalidUrl {
+            message: refusal.to_string(),
+        }),
+    }
+}
+
+fn conflict(error: StoreError, endpoint: &Endpoint) -> AppError {
+    match error {
+        StoreError::Conflict { constraint } if constraint == "endpoints_url_unique" => {
+            AppError::Exists {
+                noun: Noun::Endpoint,
+                message: format!(
+                    "A webhook endpoint with the URL {} already exists.",
+                    endpoint.url
+                ),
+            }
+        }
+        error => error.into(),
+    }
+}

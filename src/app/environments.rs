@@ -1,0 +1,51 @@
+//! Environments: made and listed by operators.
+
+use diesel_async::AsyncConnection;
+
+use super::context::App;
+use super::error::{AppError, Noun};
+use crate::domain::environment::Environment;
+use crate::domain::id::EnvironmentId;
+use crate::domain::invalid::Invalid;
+use crate::domain::limits::NAME_CHARS_MAX;
+use crate::store::{StoreError, environments};
+
+/// Creates an environment.
+///
+/// Errors: `Invalid` for an empty or overlong name, `Exists` for one in use.
+pub async fn create(app: &App, name: &str) -> Result<Environment, AppError> {
+    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
+        let message = format!("an environment's name has 1 to {NAME_CHARS_MAX} characters.");
+        return Err(AppError::Invalid(vec![Invalid::new(
+            "name",
+            "invalid_name",
+            message,
+        )]));
+    }
+    let now = app.clock().now();
+    let environment = Environment {
+        id: EnvironmentId::new(now),
+        name: name.to_owned(),
+        created_at: now,
+    };
+    let mut conn = app.store().conn().await?;
+    let inserted = conn
+        .transaction(async |conn| environments::insert(conn, &environment).await)
+        .await;
+    match inserted {
+        Ok(()) => Ok(environment),
+        Err(StoreError::Conflict { constraint }) if constraint == "environments_name_unique" => {
+            Err(AppError::Exists {
+                noun: Noun::Environment,
+                message: format!("there is an environment {name:?} already"),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Lists all environments, oldest first.
+pub async fn list(app: &App) -> Result<Vec<Environment>, AppError> {
+    let mut conn = app.store().conn().await?;
+    Ok(environments::all(&mut conn).await?)
+}

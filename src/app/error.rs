@@ -1,0 +1,106 @@
+//! App errors: what a caller can act on.
+//!
+//! Errors look down only: which number an error has on the wire is `http/problem.rs`'s to say.
+
+use crate::domain::id::EndpointId;
+use crate::domain::invalid::Invalid;
+use crate::ingest::RecordError;
+use crate::store::StoreError;
+
+/// What a call was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noun {
+    Event,
+    Endpoint,
+    Organization,
+    Delivery,
+    ApiKey,
+    Environment,
+}
+
+impl Noun {
+    /// The word that callers read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "Event",
+            Self::Endpoint => "Webhook Endpoint",
+            Self::Organization => "Organization",
+            Self::Delivery => "Delivery",
+            Self::ApiKey => "API Key",
+            Self::Environment => "Environment",
+        }
+    }
+}
+
+/// Why a call was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("the input is invalid")]
+    Invalid(Vec<Invalid>),
+    #[error("{} not found: '{id}'", noun.as_str())]
+    NotFound { noun: Noun, id: String },
+    /// Another object has what must be unique.
+    #[error("{message}")]
+    Exists { noun: Noun, message: String },
+    /// The outbound guard would not call it.
+    #[error("{message}")]
+    InvalidUrl { message: String },
+    #[error("idempotency key {key} was used by another request")]
+    IdempotencyKeyReused { key: String },
+    #[error("external id {external_id} is in use")]
+    ExternalIdUsed { external_id: String },
+    #[error("cursor {cursor} names no event")]
+    CursorUnknown { cursor: String },
+    #[error("cursor {cursor} has left the retention period")]
+    CursorExpired { cursor: String },
+    #[error("endpoint {id} is disabled")]
+    EndpointDisabled { id: EndpointId },
+    #[error("no more than {max} {what}")]
+    LimitReached { what: &'static str, max: i64 },
+    /// Too much is waiting already; nothing was done.
+    #[error("too much is waiting")]
+    Overloaded,
+    /// The database is away; a later try may succeed.
+    #[error(transparent)]
+    Unavailable(StoreError),
+    #[error(transparent)]
+    Internal(StoreError),
+}
+
+impl AppError {
+    pub(super) fn not_found(noun: Noun, id: impl ToString) -> Self {
+        Self::NotFound {
+            noun,
+            id: id.to_string(),
+        }
+    }
+
+    /// The error of a request that recorded events, made under `key`.
+    pub(super) fn of_record(error: RecordError, key: Option<&str>) -> Self {
+        match error {
+            RecordError::Overloaded => Self::Overloaded,
+            RecordError::KeyReused => Self::IdempotencyKeyReused {
+                key: key.unwrap_or_default().to_owned(),
+            },
+            RecordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(error),
+            StoreError::Conflict { .. } | StoreError::Corrupt(_) | StoreError::Query(_) => {
+                Self::Internal(error)
+            }
+        }
+    }
+}
+
+/// Lets a transaction's own begin and commit fail as the store does.
+impl From<diesel::result::Error> for AppError {
+    fn from(error: diesel::result::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}

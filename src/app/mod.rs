@@ -1,0 +1,18 @@
+//! What the platform can do, by noun: the doors above call these and nothing below.
+//!
+//! Invariant: every function takes the caller and stays in its environment; an object of another environment is
+//! not found. Knows no HTTP and no SQL.
+
+pub mod api_keys;
+mod context;
+pub mod deliveries;
+pub mod endpoints;
+pub mod environments;
+mod error;
+pub mod events;
+pub mod health;
+mod once;
+pub mod organizations;
+
+pub use context::{App, AppParts, AppSettings};
+pub use error::{AppError, Noun};

@@ -1,0 +1,49 @@
+//! Once: what a request that named itself has made already.
+//!
+//! Invariant: asked and remembered in the transaction that makes the object, under the environment's lock.
+
+use diesel_async::AsyncPgConnection;
+
+use super::context::App;
+use super::error::AppError;
+use crate::domain::id::EnvironmentId;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::store::columns::RawId;
+use crate::store::idempotency::{self, Known, Made};
+
+/// The object that the request has made before, if it has.
+pub(super) async fn made_before<Id: From<RawId>>(
+    conn: &mut AsyncPgConnection,
+    environment: EnvironmentId,
+    key: Option<&IdempotencyKey>,
+) -> Result<Option<Id>, AppError> {
+    let Some(key) = key else { return Ok(None) };
+    let known = idempotency::find(conn, environment, &[key]).await?;
+    match known.first() {
+        Some(Known::Same(made)) => Ok(Some(made.first.into())),
+        Some(Known::Other) => Err(AppError::IdempotencyKeyReused {
+            key: key.key.clone(),
+        }),
+        Some(Known::New) | None => Ok(None),
+    }
+}
+
+/// Remembers the object that the request has made.
+pub(super) async fn remember(
+    app: &App,
+    conn: &mut AsyncPgConnection,
+    environment: EnvironmentId,
+    key: Option<&IdempotencyKey>,
+    id: impl Into<RawId>,
+) -> Result<(), AppError> {
+    if let Some(key) = key {
+        idempotency::insert(
+            conn,
+            environment,
+            app.clock().now(),
+            &[(key, Made::one(id))],
+        )
+        .await?;
+    }
+    Ok(())
+}

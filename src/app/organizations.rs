@@ -1,0 +1,198 @@
+//! Organizations: the customers inside an environment.
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+use super::context::App;
+use super::error::{AppError, Noun};
+use super::once;
+use crate::domain::access::Caller;
+use crate::domain::id::{OrganizationDomainId, OrganizationId};
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::organization::{
+    NewDomain, NewOrganization, Organization, OrganizationChange, OrganizationDomain,
+    OrganizationFilter,
+};
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::time::Clock;
+use crate::store::{StoreError, organizations};
+
+/// Creates an organization.
+///
+/// Errors: `Exists` when a domain belongs to another one, `ExternalIdUsed`.
+pub async fn create(
+    app: &App,
+    caller: &Caller,
+    new: NewOrganization,
+    key: Option<IdempotencyKey>,
+) -> Result<Organization, AppError> {
+    let now = app.clock().now();
+    let organization = Organization {
+        environment: caller.environment,
+        id: OrganizationId::new(now),
+        name: new.name,
+        external_id: new.external_id,
+        stripe_customer_id: new.stripe_customer_id,
+        allow_profiles_outside_organization: new.allow_profiles_outside_organization,
+        domains: domains(app.clock(), &[], new.domains),
+        metadata: new.metadata,
+        created_at: now,
+        updated_at: now,
+    };
+    let mut conn = app.store().conn().await?;
+    conn.transaction(async |conn| {
+        if key.is_some() {
+            app.lock(conn, caller.environment).await?;
+        }
+        if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
+            return found(conn, caller, id).await;
+        }
+        let inserted = organizations::insert(conn, &organization).await;
+        inserted.map_err(|error| conflict(error, &organization))?;
+        once::remember(app, conn, caller.environment, key.as_ref(), organization.id).await?;
+        Ok(organization)
+    })
+    .await
+}
+
+/// Finds one organization.
+pub async fn find(
+    app: &App,
+    caller: &Caller,
+    id: OrganizationId,
+) -> Result<Organization, AppError> {
+    let mut conn = app.store().conn().await?;
+    found(&mut conn, caller, id).await
+}
+
+async fn found(
+    conn: &mut AsyncPgConnection,
+    caller: &Caller,
+    id: OrganizationId,
+) -> Result<Organization, AppError> {
+    let organization = organizations::find(conn, caller.environment, id).await?;
+    organization.ok_or_else(|| AppError::not_found(Noun::Organization, id))
+}
+
+/// Finds one organization by the caller's own id for it.
+pub async fn find_by_external_id(
+    app: &App,
+    caller: &Caller,
+    external_id: &str,
+) -> Result<Organization, AppError> {
+    let mut conn = app.store().conn().await?;
+    let organization =
+        organizations::find_by_external_id(&mut conn, caller.environment, external_id).await?;
+    organization.ok_or_else(|| AppError::not_found(Noun::Organization, external_id))
+}
+
+/// Lists organizations.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    filter: &OrganizationFilter,
+    query: &PageQuery<OrganizationId>,
+) -> Result<Page<Organization>, AppError> {
+    let mut conn = app.store().conn().await?;
+    let rows = organizations::page(&mut conn, caller.environment, filter, query).await?;
+    Ok(Page::cut(rows, query))
+}
+
+/// Changes an organization.
+///
+/// Errors: as `create`, and `NotFound`.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: OrganizationId,
+    change: OrganizationChange,
+) -> Result<Organization, AppError> {
+    let mut conn = app.store().conn().await?;
+    conn.transaction(async |conn| {
+        app.lock(conn, caller.environment).await?;
+        let mut organization = found(conn, caller, id).await?;
+        apply(change, &mut organization, app.clock());
+        let updated = organizations::update(conn, &organization).await;
+        updated.map_err(|error| conflict(error, &organization))?;
+        Ok(organization)
+    })
+    .await
+}
+
+/// Deletes an organization; its events stay.
+pub async fn delete(app: &App, caller: &Caller, id: OrganizationId) -> Result<(), AppError> {
+    let mut conn = app.store().conn().await?;
+    match organizations::delete(&mut conn, caller.environment, id).await? {
+        true => Ok(()),
+        false => Err(AppError::not_found(Noun::Organization, id)),
+    }
+}
+
+fn apply(change: OrganizationChange, organization: &mut Organization, clock: &Clock) {
+    if let Some(name) = change.name {
+        organization.name = name;
+    }
+    if let Some(external_id) = change.external_id {
+        organization.external_id = external_id;
+    }
+    if let Some(stripe_customer_id) = change.stripe_customer_id {
+        organization.stripe_customer_id = stripe_customer_id;
+    }
+    if let Some(allow) = change.allow_profiles_outside_organization {
+        organization.allow_profiles_outside_organization = allow;
+    }
+    if let Some(new) = change.domains {
+        organization.domains = domains(clock, &organization.domains, new);
+    }
+    if let Some(metadata) = change.metadata {
+        organization.metadata = metadata;
+    }
+    organization.updated_at = clock.now();
+}
+
+/// The domains an organization is to have: those it has already keep their ids.
+fn domains(
+    clock: &Clock,
+    old: &[OrganizationDomain],
+    new: Vec<NewDomain>,
+) -> Vec<OrganizationDomain> {
+    let now = clock.now();
+    let one = |new: NewDomain| {
+        let kept = old.iter().find(|old| old.domain == new.domain);
+        OrganizationDomain {
+            id: kept.map_or_else(|| OrganizationDomainId::new(now), |kept| kept.id),
+            domain: new.domain,
+            state: new.state,
+            created_at: kept.map_or(now, |kept| kept.created_at),
+            updated_at: now,
+        }
+    };
+    new.into_iter().map(one).collect()
+}
+
+fn conflict(error: StoreError, organization: &Organization) -> AppError {
+    match error {
+        StoreError::Conflict { constraint }
+            if constraint == "organization_domains_domain_unique" =>
+        {
+            let domains: Vec<_> = organization
+                .domains
+                .iter()
+                .map(|domain| domain.domain.as_str())
+                .collect();
+            let message = format!(
+                "An Organization with the domain {} already exists.",
+                domains.join(" or ")
+            );
+            AppError::Exists {
+                noun: Noun::Organization,
+                message,
+            }
+        }
+        StoreError::Conflict { constraint } if constraint == "organizations_external_id_unique" => {
+            AppError::ExternalIdUsed {
+                external_id: organization.external_id.clone().unwrap_or_default(),
+            }
+        }
+        error => error.into(),
+    }
+}
