@@ -1,0 +1,22 @@
+//! Extractors: what handlers ask for, taken from the request.
+//!
+//! Invariant: only types of this room can be arguments of a handler (see `handler`). Everything a caller sends
+//! is bounded here, and everything that is wrong with it is told at once.
+
+mod argument;
+mod authorized;
+mod body;
+mod handler;
+mod member;
+mod path;
+mod query;
+
+pub(super) use argument::{Extract, Open};
+pub(super) use authorized::{
+    Admin, Authorized, EndpointsRead, EndpointsWrite, EventsRead, EventsWrite,
+};
+pub(super) use body::{Body, BodyLimits};
+pub(super) use handler::Arguments;
+pub(super) use member::{Member, Reader, object};
+pub(super) use path::{PathExternalId, PathId};
+pub(super) use query::{Listing, Query};

@@ -1,0 +1,65 @@
+//! Ids in paths, decoded and typed.
+//!
+//! Invariant: what is no id of the wanted kind is answered exactly like an id that names nothing, so that a
+//! path tells nobody how ids are made.
+
+use std::str::FromStr;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+
+use super::argument::Extract;
+use super::query::decode_path;
+use crate::app::Noun;
+use crate::domain::id::{DeliveryId, EndpointId, EventId, OrganizationId};
+use crate::http::problem::Problem;
+
+/// An id type that stands in paths, with what it names.
+pub(in crate::http) trait Named: FromStr {
+    const NOUN: Noun;
+}
+
+impl Named for EventId {
+    const NOUN: Noun = Noun::Event;
+}
+
+impl Named for EndpointId {
+    const NOUN: Noun = Noun::Endpoint;
+}
+
+impl Named for OrganizationId {
+    const NOUN: Noun = Noun::Organization;
+}
+
+impl Named for DeliveryId {
+    const NOUN: Noun = Noun::Delivery;
+}
+
+/// The `{id}` of a path. What is no id of its kind is answered exactly like an id that names nothing.
+pub(in crate::http) struct PathId<Id>(pub(in crate::http) Id);
+
+impl<Id: Named> Extract for PathId<Id> {
+    async fn extract(request: &HttpRequest, _: &mut Payload) -> Result<Self, Problem> {
+        let text = path_text(request, "id");
+        text.parse()
+            .map(Self)
+            .map_err(|_fault| Problem::not_found(Id::NOUN, &text))
+    }
+}
+
+/// The `{external_id}` of a path: the caller's own name for an organization.
+pub(in crate::http) struct PathExternalId(pub(in crate::http) String);
+
+impl Extract for PathExternalId {
+    async fn extract(request: &HttpRequest, _: &mut Payload) -> Result<Self, Problem> {
+        Ok(Self(path_text(request, "external_id")))
+    }
+}
+
+/// A segment of the path, decoded.
+///
+/// The router has decoded everything but `%25`, `%2F` and `%2B`; decoding the rest makes the whole exact.
+fn path_text(request: &HttpRequest, name: &str) -> String {
+    let text = request.match_info().get(name).unwrap_or_default();
+    decode_path(text).unwrap_or_else(|| text.to_owned())
+}
