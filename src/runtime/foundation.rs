@@ -1,0 +1,258 @@
+//! The foundation: a database that is there, migrated and durable, and the key that opens its secrets.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::config::Config;
+use crate::config::SetupError;
+use crate::config::load::variable;
+use crate::domain::secret::Redacted;
+use crate::domain::time::Clock;
+use crate::store::embedded::{Embedded, EmbeddedSettings, Home, default_data_dir};
+use crate::store::installation::{self, MasterKey};
+use crate::store::vault::Vault;
+use crate::store::{DatabaseSettings, Store, migrate};
+
+/// The embedded installation's master key, in the data directory.
+const MASTER_KEY_FILE: &str = "master.key";
+
+/// Where the master key comes from.
+#[derive(Debug, Clone)]
+pub enum Secrets {
+    /// The operator gave it.
+    Given(Redacted<String>),
+    /// It is kept in this folder, and made there at the first start.
+    Kept(PathBuf),
+    /// A command that opens no secret runs without.
+    Unneeded,
+}
+
+/// An open database.
+pub struct Foundation {
+    pub store: Store,
+    /// Migrations that were applied just now.
+    pub applied: Vec<String>,
+}
+
+impl Foundation {
+    /// Opens the database, migrates it, and checks that it keeps what it is given.
+    ///
+    /// Errors: a database that does not answer, a failed migration, weak durability, a wrong master key.
+    pub async fn lay(
+        config: &Config,
+        url: &str,
+        secrets: &Secrets,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let settings = DatabaseSettings {
+            url: url.to_owned(),
+            connections_max: config.database.connections_max,
+            ca_file: config.database.ca_file.clone(),
+        };
+        let master_key = master_key(secrets)?;
+        let store = Store::open(&settings, Vault::new(master_key.expose()))
+            .await
+            .context("no database")?;
+        let applied = migrate::run(store.dedicated().await?).await?;
+        let mut conn = store.conn().await?;
+        let weak = installation::weak_durability(&mut conn).await?;
+        if !weak.is_empty() && !config.database.unsafe_durability {
+            let message = format!(
+                "the database may lose what it has answered for: {} is off. Turn it on, or set \
+                 database.unsafe_durability = true to run without the promise.",
+                weak.join(", ")
+            );
+            return Err(SetupError::new(message).into());
+        }
+        let needed = !matches!(secrets, Secrets::Unneeded);
+        if needed
+            && installation::adopt(&mut conn, store.vault(), clock.now()).await? == MasterKey::Wrong
+        {
+            let message =
+                "the master key is not the one that this database's secrets are sealed with";
+            return Err(SetupError::new(message).into());
+        }
+        drop(conn);
+        Ok(Self { store, applied })
+    }
+}
+
+fn master_key(secrets: &Secrets) -> anyhow::Result<Redacted<String>> {
+    match secrets {
+        Secrets::Given(key) => Ok(key.clone()),
+        Secrets::Kept(folder) => kept_master_key(&folder.join(MASTER_KEY_FILE)),
+        // Random, so that nothing can be sealed that anybody could open.
+        Secrets::Unneeded => Ok(Redacted::new(
+            BASE64_STANDARD.encode(rand::random::<[u8; 32]>()),
+        )),
+    }
+}
+
+/// Reads the key, or makes one that only the owner of the file may read.
+fn kept_master_key(path: &Path) -> anyhow::Result<Redacted<String>> {
+    if !path.exists() {
+        let key = BASE64_STANDARD.encode(rand::random::<[u8; 32]>());
+        let made = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
+        match made {
+            Ok(mut file) => {
+                file.write_all(key.as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .context("writing the master key")?;
+            }
+            // Another process was first; its key counts.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("making {}", path.display())),
+        }
+    }
+    let key = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    if key.trim().is_empty() {
+        bail!(
+            "{} is empty: the master key is lost, or was never written",
+            path.display()
+        );
+    }
+    Ok(Redacted::new(key.trim().to_owned()))
+}
+
+/// Which database a configuration means.
+pub(super) enum Database {
+    /// The operator's, at this URL.
+    External(String),
+    Embedded(EmbeddedSettings),
+}
+
+impl Database {
+    pub(super) fn of(config: &Config) -> Self {
+        match &config.database.url {
+            Some(url) => Self::External(url.expose().clone()),
+            None => Self::Embedded(embedded_settings(config)),
+        }
+    }
+}
+
+fn embedded_settings(config: &Config) -> EmbeddedSettings {
+    let home = Home {
+        home: variable("HOME").map(PathBuf::from),
+        xdg_data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
+        xdg_runtime_dir: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+        path: variable("PATH"),
+    };
+    let root = nix::unistd::geteuid().is_root();
+    EmbeddedSettings {
+        data_dir: config
+            .data
+            .dir
+            .clone()
+            .unwrap_or_else(|| default_data_dir(&home, root)),
+        bin_dir: config.data.postgres_bin_dir.clone(),
+        home,
+    }
+}
+
+/// The master key of an external database is the operator's to keep.
+pub(super) fn given_secrets(config: &Config) -> anyhow::Result<Secrets> {
+    if let Some(key) = &config.secrets.master_key {
+        return Ok(Secrets::Given(key.clone()));
+    }
+    let Some(path) = &config.secrets.master_key_file else {
+        let message = "a database of your own needs a master key that seals its secrets; set TIDINGS_MASTER_KEY or \
+                       TIDINGS_MASTER_KEY_FILE (make one with `openssl rand -base64 32`, and keep it)";
+        return Err(SetupError::new(message).into());
+    };
+    let key = fs::read_to_string(path)
+        .with_context(|| format!("reading the master key from {}", path.display()))?;
+    let key = key.trim();
+    if key.len() < 16 {
+        return Err(SetupError::new("the master key must have at least 16 bytes").into());
+    }
+    Ok(Secrets::Given(Redacted::new(key.to_owned())))
+}
+
+/// The embedded installation keeps its key beside its data, unless one was given.
+pub(super) fn embedded_secrets(
+    config: &Config,
+    settings: &EmbeddedSettings,
+) -> anyhow::Result<Secrets> {
+    let given = config.secrets.master_key.is_some() || config.secrets.master_key_file.is_some();
+    if given {
+        given_secrets(config)
+    } else {
+        Ok(Secrets::Kept(settings.data_dir.clone()))
+    }
+}
+
+/// The embedded cluster, if there is one, and how to reach the database.
+pub(super) struct Ground {
+    pub(super) embedded: Option<Embedded>,
+    pub(super) url: String,
+    pub(super) secrets: Secrets,
+    /// Where it is, for a person.
+    pub(super) described: String,
+}
+
+impl Ground {
+    /// For the server: the embedded cluster is this process's alone.
+    pub(super) async fn for_server(config: &Config) -> anyhow::Result<Self> {
+        Self::prepare(config, true).await
+    }
+
+    /// For a command: joins the running cluster.
+    pub(super) async fn for_command(config: &Config) -> anyhow::Result<Self> {
+        Self::prepare(config, false).await
+    }
+
+    async fn prepare(config: &Config, exclusive: bool) -> anyhow::Result<Self> {
+        let settings = match Database::of(config) {
+            Database::External(url) => {
+                let given =
+                    config.secrets.master_key.is_some() || config.secrets.master_key_file.is_some();
+                let secrets = if exclusive || given {
+                    given_secrets(config)?
+                } else {
+                    Secrets::Unneeded
+                };
+                return Ok(Self {
+                    embedded: None,
+                    url,
+                    secrets,
+                    described: "the configured PostgreSQL".to_owned(),
+                });
+            }
+            Database::Embedded(settings) => settings,
+        };
+        let embedded = match exclusive {
+            true => Embedded::start(&settings).await,
+            false => Embedded::join(&settings).await,
+        };
+        let embedded = embedded.map_err(|error| match error.needs_setup() {
+            true => anyhow::Error::from(SetupError::new(error.to_string())),
+            false => error.into(),
+        })?;
+        let secrets = embedded_secrets(config, &settings)?;
+        let described = format!("PostgreSQL of its own in {}", settings.data_dir.display());
+        Ok(Self {
+            url: embedded.url().to_owned(),
+            embedded: Some(embedded),
+            secrets,
+            described,
+        })
+    }
+
+    /// Stops the embedded cluster, unless a command still uses it.
+    pub(super) async fn leave(self) -> anyhow::Result<()> {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! `serve`: from the configuration to a running server, and back.
+//!
+//! Stops in this order: the listener and the requests under way, the recorder, dispatch with its grace period,
+//! upkeep, presence, and last the database, if it is our own.
+
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::banner::Banner;
+use super::foundation::{Foundation, Ground};
+use super::platform::{self, Platform, PlatformSettings};
+use super::presence::Presence;
+use crate::app::{App, api_keys, environments};
+use crate::config::Config;
+use crate::dispatch::Drained;
+use crate::domain::access::{ApiKeyText, Permission};
+use crate::domain::environment::Environment;
+use crate::domain::time::Clock;
+use crate::http::server::{self, ServerSettings};
+use crate::{telemetry, upkeep};
+
+/// How long requests may go on after the server is told to stop.
+const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+/// The name of the environment that the first start makes.
+const FIRST_ENVIRONMENT: &str = "default";
+
+/// Runs the platform until SIGTERM or SIGINT.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::start(&config.log)?;
+    platform::install_crypto();
+    let mut stop_signals = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    // The listener first: an address in use is found out before a database is started.
+    let listener = TcpListener::bind(config.server.listen)
+        .with_context(|| format!("listening on {}", config.server.listen))?;
+    let ground = Ground::for_server(&config).await?;
+    let ran = async {
+        let running = Running::start(&config, &ground, listener).await?;
+        tokio::select! {
+            _ = stop_signals.0.recv() => {}
+            _ = stop_signals.1.recv() => {}
+        }
+        tracing::info!("stopping");
+        running.stop().await
+    }
+    .await;
+    let left = ground.leave().await;
+    ran?;
+    left
+}
+
+/// Everything that runs.
+struct Running {
+    platform: Platform,
+    http: actix_web::dev::ServerHandle,
+    http_task: JoinHandle<std::io::Result<()>>,
+    dispatch: JoinHandle<Drained>,
+    dispatch_stop: CancellationToken,
+    background: Vec<JoinHandle<()>>,
+    background_stop: CancellationToken,
+}
+
+impl Running {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runtime owns these tasks and waits for them in `stop`"
+    )]
+    async fn start(
+        config: &Config,
+        ground: &Ground,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
+        let clock = Clock::System;
+        let bound = listener.local_addr()?;
+        let url = config.server.public_url(bound);
+        let foundation = Foundation::lay(config, &ground.url, &ground.secrets, &clock).await?;
+        for name in &foundation.applied {
+            tracing::info!(migration = name, "migration applied");
+        }
+        let settings = PlatformSettings {
+            clock: clock.clone(),
+            public_url: url.clone(),
+            hand_over: true,
+        };
+        let mut platform = Platform::build(config, foundation.store.clone(), settings)?;
+        let first_key = first_start(config, &platform.app).await?;
+        let keep = platform::upkeep_settings(config);
+        upkeep::keep_partitions(&platform.store, &clock, keep).await?;
+        let presence = Presence::begin(
+            platform.store.clone(),
+            clock.clone(),
+            platform.handoff.clone(),
+        )
+        .await?;
+
+        let (dispatch_stop, background_stop) = (CancellationToken::new(), CancellationToken::new());
+        let dispatch = tokio::spawn(platform.dispatcher(config).run(dispatch_stop.clone()));
+        let background = vec![
+            tokio::spawn(presence.run(background_stop.clone())),
+            tokio::spawn(upkeep::run(
+                platform.store.clone(),
+                clock,
+                keep,
+                background_stop.clone(),
+            )),
+        ];
+        let settings = ServerSettings {
+            listeners: vec![listener],
+            workers: NonZeroUsize::new(config.server.worker_count()).unwrap_or(NonZeroUsize::MIN),
+            body_bytes_max: config.server.body_bytes_max,
+            shutdown_grace: REQUESTS_GRACE,
+        };
+        let (server, _addresses) = server::serve(platform.app.clone(), settings)?;
+        let http = server.handle();
+        let http_task = tokio::spawn(server);
+        let banner = Banner {
+            config,
+            url: &url,
+            database: &ground.described,
+            first_key: first_key
+                .as_ref()
+                .map(|(environment, key)| (environment.name.as_str(), key)),
+        };
+        println!("{}", banner.render());
+        tracing::info!(address = %bound, "serving");
+        Ok(Self {
+            platform,
+            http,
+            http_task,
+            dispatch,
+            dispatch_stop,
+            background,
+            background_stop,
+        })
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.http.stop(true).await;
+        self.http_task.await??;
+        self.platform.recorder.finish().await;
+        self.dispatch_stop.cancel();
+        let drained = self.dispatch.await?;
+        self.background_stop.cancel();
+        for task in self.background {
+            task.await?;
+        }
+        let Drained {
+            finished,
+            released,
+            aborted,
+        } = drained;
+        tracing::info!(finished, released, aborted, "stopped");
+        Ok(())
+    }
+}
+
+/// Makes the first environment and a key for it; adopts the key that the operator has chosen.
+async fn first_start(
+    config: &Config,
+    app: &App,
+) -> anyhow::Result<Option<(Environment, ApiKeyText)>> {
+    let existing = environments::list(app).await?;
+    let chosen = config.bootstrap.api_key.as_ref();
+    if let Some(first) = existing.first() {
+        if let Some(text) = chosen {
+            api_keys::adopt(app, first.id, "bootstrap", text).await?;
+        }
+        return Ok(None);
+    }
+    let environment = environments::create(app, FIRST_ENVIRONMENT).await?;
+    let text = match chosen {
+        Some(text) => {
+            api_keys::adopt(app, environment.id, "bootstrap", text).await?;
+            text.clone()
+        }
+        None => {
+            let (_key, text) =
+                api_keys::create(app, environment.id, "first", vec![Permission::Admin]).await?;
+            text
+        }
+    };
+    Ok(Some((environment, text)))
+}

@@ -1,0 +1,171 @@
+//! Upkeep: what has to happen from time to time, on one server at a time.
+//!
+//! Invariant: every step is safe to run twice and to break off; the leader lock only spares the work. Steps take
+//! small bites, so that nobody waits for them. Does not touch what is due: that is dispatch.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::delivery::CancelReason;
+use crate::domain::id::EnvironmentId;
+use crate::domain::time::Clock;
+use crate::store::outbox::Cancelled;
+use crate::store::{
+    Conn, Store, StoreError, environments, idempotency, outbox, partitions, retention,
+};
+
+/// How often upkeep looks.
+const ROUND: Duration = Duration::from_secs(60);
+/// How often it looks at partitions.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+/// Rows that one statement deletes or moves.
+const BITE: i64 = 1_000;
+/// Statements of one step in one round.
+const BITES_MAX: usize = 200;
+/// The advisory lock of the leader: the bytes of "upkeep!!".
+const LEADER_LOCK: i64 = i64::from_be_bytes(*b"upkeep!!");
+
+diesel::define_sql_function!(fn pg_try_advisory_lock(key: diesel::sql_types::BigInt) -> diesel::sql_types::Bool);
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct UpkeepSettings {
+    pub events_for: Duration,
+    pub idempotency_keys_for: Duration,
+    /// How long deliveries are held for a disabled endpoint.
+    pub held_deliveries_for: Duration,
+}
+
+/// Keeps the database in order until `stop`.
+pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(ROUND);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut leader: Option<Conn> = None;
+    let mut partitions_at: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match lead(&store, leader.take()).await {
+            Ok(Some(conn)) => leader = Some(conn),
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(error = %error, "upkeep is put off");
+                continue;
+            }
+        }
+        let partitions_due = partitions_at.is_none_or(|at| at.elapsed() >= PARTITIONS_EVERY);
+        let round = async {
+            if partitions_due {
+                keep_partitions(&store, &clock, settings).await?;
+            }
+            sweep(&store, &clock, settings).await
+        };
+        let done = tokio::select! {
+            () = stop.cancelled() => return,
+            done = round => done,
+        };
+        match done {
+            Ok(()) if partitions_due => partitions_at = Some(Instant::now()),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(error = %error, "upkeep was not finished; it will be tried again")
+            }
+        }
+    }
+}
+
+/// Becomes or stays the leader: the lock lasts as long as the connection.
+async fn lead(store: &Store, held: Option<Conn>) -> Result<Option<Conn>, StoreError> {
+    if let Some(mut conn) = held
+        && diesel::select(1.into_sql::<diesel::sql_types::Integer>())
+            .execute(&mut conn)
+            .await
+            .is_ok()
+    {
+        return Ok(Some(conn));
+    }
+    let mut conn = store.dedicated().await?;
+    let taken: bool = diesel::select(pg_try_advisory_lock(LEADER_LOCK))
+        .get_result(&mut conn)
+        .await?;
+    Ok(taken.then_some(conn))
+}
+
+/// Makes the weeks ahead, and drops those that retention has passed.
+pub async fn keep_partitions(
+    store: &Store,
+    clock: &Clock,
+    settings: UpkeepSettings,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let mut conn = store.conn().await?;
+    for week in partitions::create_ahead(&mut conn, now).await? {
+        tracing::warn!(
+            week,
+            "partitions not made; their rows go to the default partition"
+        );
+    }
+    for week in partitions::ended_before(&mut conn, now - settings.events_for).await? {
+        for environment in environments::all(&mut conn).await? {
+            retention::mark_dropped(&mut conn, environment.id, week.next()).await?;
+        }
+        retention::drop_week(&mut conn, week).await?;
+        tracing::info!(?week, "events dropped by retention");
+    }
+    Ok(())
+}
+
+/// Deletes idempotency keys and cancels deliveries that will not be sent.
+pub async fn sweep(
+    store: &Store,
+    clock: &Clock,
+    settings: UpkeepSettings,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let mut conn = store.conn().await?;
+    for _ in 0..BITES_MAX {
+        if idempotency::delete_before(&mut conn, now - settings.idempotency_keys_for, BITE).await?
+            == 0
+        {
+            break;
+        }
+    }
+    for (environment, endpoint) in retention::deleted_but_owed(&mut conn).await? {
+        let which = Cancelled {
+            endpoint: Some(endpoint),
+            ..Cancelled::default()
+        };
+        cancel_all(&mut conn, environment, which, CancelReason::EndpointDeleted).await?;
+    }
+    let before = Some(now - settings.held_deliveries_for);
+    for (environment, endpoint) in retention::disabled_but_owed(&mut conn).await? {
+        let which = Cancelled {
+            endpoint: Some(endpoint),
+            created_before: before,
+            event_before: None,
+        };
+        cancel_all(&mut conn, environment, which, CancelReason::EventExpired).await?;
+    }
+    Ok(())
+}
+
+/// Cancels in small bites, up to a bound; the next round goes on.
+async fn cancel_all(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    which: Cancelled,
+    reason: CancelReason,
+) -> Result<(), StoreError> {
+    for _ in 0..BITES_MAX {
+        if outbox::cancel(conn, environment, which, reason, BITE).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
