@@ -1,1 +1,2 @@
-fn main(){}
+//! The integration tests: one binary, one folder for each part of the platform.
+mod embedded;
