@@ -76,7 +76,13 @@ impl Presence {
             Some(conn) => conn,
             None => {
                 let mut conn = self.store.dedicated().await?;
-                workers::register(&mut conn, own, &self.host, self.clock.now()).await?;
+                let now = self.clock.now();
+                if !workers::register(&mut conn, own, &self.host, now).await? {
+                    // The connection that broke is still ending on the server; the next look tries again.
+                    return Err(StoreError::Unavailable(
+                        "this worker's lock is still held".to_owned(),
+                    ));
+                }
                 conn
             }
         };

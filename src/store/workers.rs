@@ -23,6 +23,8 @@ diesel::define_sql_function!(fn pg_try_advisory_lock(key: BigInt) -> diesel::sql
 diesel::define_sql_function!(fn pg_advisory_unlock(key: BigInt) -> diesel::sql_types::Bool);
 
 /// Takes the worker's lock on `conn` and makes the worker known. The lock lasts as long as `conn`.
+///
+/// Shape: `false` when another connection has the lock; the worker is not registered then.
 pub async fn register(
     conn: &mut Conn,
     worker: WorkerId,
