@@ -77,7 +77,7 @@ impl SenderSettings {
 /// Why there is no sender; only at start.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
-    #[error("the HTTP client could not be built (are the system's root certificates installed?)")]
+    #[error("the HTTP client could not be built")]
     Client(#[source] reqwest::Error),
 }
 
@@ -114,7 +114,7 @@ pub struct Sender {
 impl Sender {
     /// Builds the client.
     ///
-    /// Errors: `Client` when TLS cannot be set up, for instance on a machine without root certificates.
+    /// Errors: `Client` when TLS cannot be set up.
     pub fn new(settings: SenderSettings) -> Result<Self, SenderError> {
         Self::asking(resolver::ask_system, settings)
     }
@@ -205,7 +205,15 @@ impl Sender {
     }
 }
 
+/// Builds the client; on a machine without root certificates, one that reaches no https address.
 fn client(ask_system: AskSystem, settings: &SenderSettings) -> Result<Client, reqwest::Error> {
+    builder(ask_system, settings).build().or_else(|error| {
+        tracing::warn!(error = %error, "no root certificates on this machine: https deliveries will fail");
+        builder(ask_system, settings).tls_certs_only([]).build()
+    })
+}
+
+fn builder(ask_system: AskSystem, settings: &SenderSettings) -> reqwest::ClientBuilder {
     // the client panics without a process-wide provider; losing the race against another installer is as good
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -232,7 +240,6 @@ fn client(ask_system: AskSystem, settings: &SenderSettings) -> Result<Client, re
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .build()
 }
 
 fn outcome_of_status(response: &Response) -> Outcome {

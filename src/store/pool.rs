@@ -137,9 +137,12 @@ impl Connector {
                     .with_root_certificates(roots)
                     .with_no_client_auth()
             }
-            None => {
-                rustls::ClientConfig::with_platform_verifier().map_err(|error| unusable(&error))?
-            }
+            None => rustls::ClientConfig::with_platform_verifier().unwrap_or_else(|error| {
+                tracing::debug!(error = %error, "no root certificates: no TLS server can be trusted");
+                rustls::ClientConfig::builder()
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth()
+            }),
         };
         Ok(Self {
             config,
