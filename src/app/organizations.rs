@@ -8,6 +8,7 @@ use super::once;
 use crate::domain::access::Caller;
 use crate::domain::id::{OrganizationDomainId, OrganizationId};
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::invalid::Invalid;
 use crate::domain::organization::{
     NewDomain, NewOrganization, Organization, OrganizationChange, OrganizationDomain,
     OrganizationFilter,
@@ -110,7 +111,8 @@ pub async fn update(
     conn.transaction(async |conn| {
         app.lock(conn, caller.environment).await?;
         let mut organization = found(conn, caller, id).await?;
-        apply(change, &mut organization, app.clock());
+        apply(change, &mut organization, app.clock())
+            .map_err(|invalid| AppError::Invalid(vec![invalid]))?;
         let updated = organizations::update(conn, &organization).await;
         updated.map_err(|error| conflict(error, &organization))?;
         Ok(organization)
@@ -127,7 +129,11 @@ pub async fn delete(app: &App, caller: &Caller, id: OrganizationId) -> Result<()
     }
 }
 
-fn apply(change: OrganizationChange, organization: &mut Organization, clock: &Clock) {
+fn apply(
+    change: OrganizationChange,
+    organization: &mut Organization,
+    clock: &Clock,
+) -> Result<(), Invalid> {
     if let Some(name) = change.name {
         organization.name = name;
     }
@@ -144,9 +150,10 @@ fn apply(change: OrganizationChange, organization: &mut Organization, clock: &Cl
         organization.domains = domains(clock, &organization.domains, new);
     }
     if let Some(metadata) = change.metadata {
-        organization.metadata = metadata;
+        metadata.apply(&mut organization.metadata)?;
     }
     organization.updated_at = clock.now();
+    Ok(())
 }
 
 /// The domains an organization is to have: those it has already keep their ids.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::id::{EnvironmentId, OrganizationDomainId, OrganizationId};
+use super::invalid::Invalid;
+use super::limits::METADATA_KEYS_MAX;
 
 /// A customer inside an environment.
 #[derive(Debug, Clone)]
@@ -82,7 +84,38 @@ pub struct OrganizationChange {
     pub stripe_customer_id: Option<Option<String>>,
     pub allow_profiles_outside_organization: Option<bool>,
     pub domains: Option<Vec<NewDomain>>,
-    pub metadata: Option<BTreeMap<String, String>>,
+    pub metadata: Option<MetadataChange>,
+}
+
+/// How metadata is to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetadataChange {
+    Clear,
+    /// Members with a text are set, members without one are removed, all others stay.
+    Merge(BTreeMap<String, Option<String>>),
+}
+
+impl MetadataChange {
+    /// Errors: more members than an object of metadata holds; it is left as it was.
+    pub fn apply(self, metadata: &mut BTreeMap<String, String>) -> Result<(), Invalid> {
+        let Self::Merge(changes) = self else {
+            metadata.clear();
+            return Ok(());
+        };
+        let mut merged = metadata.clone();
+        for (key, value) in changes {
+            match value {
+                Some(value) => merged.insert(key, value),
+                None => merged.remove(&key),
+            };
+        }
+        if merged.len() > METADATA_KEYS_MAX {
+            let message = format!("metadata must have at most {METADATA_KEYS_MAX} members.");
+            return Err(Invalid::new("metadata", "too_many", message));
+        }
+        *metadata = merged;
+        Ok(())
+    }
 }
 
 /// Which organizations a list shows.
@@ -92,4 +125,42 @@ pub struct OrganizationFilter {
     pub domains: Vec<String>,
     /// Those whose name holds this text, in any case.
     pub search: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_change_of_metadata_keeps_what_it_does_not_name() {
+        let mut kept = metadata(&[("a", "1"), ("b", "2"), ("c", "3")]);
+        let changes = BTreeMap::from([
+            ("b".to_owned(), Some("9".to_owned())),
+            ("c".to_owned(), None),
+        ]);
+
+        assert_eq!(MetadataChange::Merge(changes).apply(&mut kept), Ok(()));
+        assert_eq!(kept, metadata(&[("a", "1"), ("b", "9")]));
+        assert_eq!(MetadataChange::Clear.apply(&mut kept), Ok(()));
+        assert!(kept.is_empty());
+    }
+
+    #[test]
+    fn a_change_beyond_the_limit_changes_nothing() {
+        let mut kept: BTreeMap<String, String> = (0..METADATA_KEYS_MAX)
+            .map(|number| (format!("k{number}"), String::new()))
+            .collect();
+        let before = kept.clone();
+        let one_more = BTreeMap::from([("more".to_owned(), Some(String::new()))]);
+
+        assert!(MetadataChange::Merge(one_more).apply(&mut kept).is_err());
+        assert_eq!(kept, before);
+    }
 }

@@ -14,7 +14,9 @@ use crate::domain::limits::{
     EXTERNAL_ID_CHARS_MAX, METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, METADATA_VALUE_CHARS_MAX,
     NAME_CHARS_MAX, ORGANIZATION_DOMAINS_MAX,
 };
-use crate::domain::organization::{DomainState, NewDomain, NewOrganization, OrganizationChange};
+use crate::domain::organization::{
+    DomainState, MetadataChange, NewDomain, NewOrganization, OrganizationChange,
+};
 use crate::http::extract::{Member, Reader, object};
 use crate::http::problem::{Code, Problem};
 
@@ -72,7 +74,11 @@ impl CreateOrganization<'_> {
             stripe_customer_id,
             allow_profiles_outside_organization: allow.unwrap_or_default(),
             domains,
-            metadata: metadata.unwrap_or_default(),
+            metadata: metadata
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?)))
+                .collect(),
         })
     }
 }
@@ -92,7 +98,7 @@ pub(in crate::http::api) struct UpdateOrganization<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<Vec<String>>, deprecated)]
     domains: Member<'a, Vec<&'a RawValue>>,
-    /// Replaces all metadata; null clears it.
+    /// Members are set, and removed where they are null; all others stay. `{}` and null remove all.
     #[serde(borrow, default)]
     #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
     metadata: Member<'a, BTreeMap<String, Option<String>>>,
@@ -133,7 +139,10 @@ impl UpdateOrganization<'_> {
             stripe_customer_id,
             allow_profiles_outside_organization,
             domains,
-            metadata,
+            metadata: metadata.map(|sent| match sent.is_empty() {
+                true => MetadataChange::Clear,
+                false => MetadataChange::Merge(sent),
+            }),
         })
     }
 }
@@ -272,20 +281,15 @@ fn external_id_of(reader: &mut Reader<'_>, text: String) -> Option<String> {
     None
 }
 
-/// Reads metadata: `None` when absent, empty when null; members that are null are left out.
+/// Reads metadata: `None` when absent, empty when null.
 fn metadata(
     member: &Member<'_, BTreeMap<String, Option<String>>>,
-) -> Result<Option<BTreeMap<String, String>>, Vec<Invalid>> {
+) -> Result<Option<BTreeMap<String, Option<String>>>, Vec<Invalid>> {
     let mut reader = Reader::new("");
     let sent = reader
         .change("metadata", member)
         .map(Option::unwrap_or_default);
-    let kept: Option<BTreeMap<String, String>> = sent.map(|sent| {
-        sent.into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .collect()
-    });
-    let members = kept.iter().flatten();
+    let members = sent.iter().flatten();
     if members.clone().count() > METADATA_KEYS_MAX {
         let message = format!("metadata must have at most {METADATA_KEYS_MAX} members.");
         reader.push(Invalid::new("metadata", "too_many", message));
@@ -300,13 +304,16 @@ fn metadata(
                 message,
             ));
         }
-        if value.chars().count() > METADATA_VALUE_CHARS_MAX {
+        if value
+            .as_ref()
+            .is_some_and(|value| value.chars().count() > METADATA_VALUE_CHARS_MAX)
+        {
             let message =
                 format!("metadata.{key} must be at most {METADATA_VALUE_CHARS_MAX} characters.");
             reader.push(Invalid::new(format!("metadata.{key}"), "too_long", message));
         }
     }
-    reader.check().map(|()| kept)
+    reader.check().map(|()| sent)
 }
 
 /// Joins what the members and the metadata came to.

@@ -120,7 +120,14 @@ fn an_update_tells_absent_from_null() {
     assert_eq!(change.external_id, Some(None));
     assert_eq!(
         change.metadata,
-        Some(BTreeMap::from([("b".to_owned(), "c".to_owned())]))
+        Some(MetadataChange::Merge(BTreeMap::from([
+            ("a".to_owned(), None),
+            ("b".to_owned(), Some("c".to_owned()))
+        ])))
     );
     assert_eq!(change.domains, Some(Vec::new()));
+    for none in [json!({}), json!(null)] {
+        let change = update(&json!({ "metadata": none })).expect("no metadata");
+        assert_eq!(change.metadata, Some(MetadataChange::Clear));
+    }
 }
