@@ -62,11 +62,17 @@ impl Presence {
                 self.conn = None;
             }
         }
-        if let Some(mut conn) = self.conn
-            && let Err(error) = workers::forget(&mut conn, self.handoff.worker).await
-        {
+        if let Err(error) = self.leave().await {
             tracing::debug!(error = %error, "this worker was not signed off; others will find it gone");
         }
+    }
+
+    /// Signs this worker off. What it was cut off from is due again: without its row nobody would look for it.
+    async fn leave(&mut self) -> Result<(), StoreError> {
+        let Some(mut conn) = self.conn.take() else {
+            return Ok(());
+        };
+        self.release(&mut conn, self.handoff.worker).await.map(drop)
     }
 
     /// Makes sure that this worker is registered, and looks after the others.
@@ -88,14 +94,17 @@ impl Presence {
         };
         for worker in workers::all(&mut conn).await? {
             if worker != own && workers::is_gone(&mut conn, worker).await? {
-                self.release(&mut conn, worker).await?;
+                let released = self.release(&mut conn, worker).await?;
+                tracing::info!(worker.id = %worker, released, "a worker is gone; its deliveries are due again");
+                self.handoff.wake();
             }
         }
         self.conn = Some(conn);
         Ok(())
     }
 
-    async fn release(&self, conn: &mut Conn, worker: WorkerId) -> Result<(), StoreError> {
+    /// Makes what a worker holds due again, and forgets the worker, whose lock `conn` holds.
+    async fn release(&self, conn: &mut Conn, worker: WorkerId) -> Result<usize, StoreError> {
         let mut released = 0;
         for environment in outbox::environments_of(conn, worker).await? {
             released +=
@@ -103,8 +112,6 @@ impl Presence {
                     .await?;
         }
         workers::forget(conn, worker).await?;
-        tracing::info!(worker.id = %worker, released, "a worker is gone; its deliveries are due again");
-        self.handoff.wake();
-        Ok(())
+        Ok(released)
     }
 }
