@@ -1,2 +1,6 @@
 //! The integration tests: one binary, one folder for each part of the platform.
 mod embedded;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod process;

@@ -1,0 +1,10 @@
+//! Faults, and they are real: killed servers, a killed Postgres, terminated backends, stops under load.
+//!
+//! What a test measures it prints (`--nocapture`); what it asserts is a promise.
+
+mod backends;
+mod kills;
+mod postgres;
+mod refusals;
+mod several;
+mod stops;
