@@ -8,12 +8,11 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
 use crate::egress::Policy;
 use crate::ingest::Recorder;
-use crate::store::Store;
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::handoff::Handoff;
+use crate::store::{Conn, Store};
 
 use super::error::AppError;
-use diesel_async::AsyncPgConnection;
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -79,7 +78,7 @@ impl App {
     /// Takes the environment's lock in the caller's transaction.
     pub(super) async fn lock(
         &self,
-        conn: &mut AsyncPgConnection,
+        conn: &mut Conn,
         environment: EnvironmentId,
     ) -> Result<EnvironmentLock, AppError> {
         Ok(events::lock(conn, environment).await?)

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
@@ -20,7 +20,7 @@ use crate::domain::limits::ENDPOINTS_MAX;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::signature::SigningSecret;
 use crate::store::outbox::Cancelled;
-use crate::store::{StoreError, endpoints, events, outbox};
+use crate::store::{Conn, StoreError, endpoints, events, outbox};
 
 /// Deliveries that one statement cancels.
 const CANCEL_BATCH: i64 = 1_000;
@@ -90,7 +90,7 @@ pub async fn find(app: &App, caller: &Caller, id: EndpointId) -> Result<Endpoint
 
 async fn found(
     app: &App,
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     caller: &Caller,
     id: EndpointId,
 ) -> Result<Endpoint, AppError> {

@@ -2,18 +2,17 @@
 //!
 //! Invariant: asked and remembered in the transaction that makes the object, under the environment's lock.
 
-use diesel_async::AsyncPgConnection;
-
 use super::context::App;
 use super::error::AppError;
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::store::Conn;
 use crate::store::columns::RawId;
 use crate::store::idempotency::{self, Known, Made};
 
 /// The object that the request has made before, if it has.
 pub(super) async fn made_before<Id: From<RawId>>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     environment: EnvironmentId,
     key: Option<&IdempotencyKey>,
 ) -> Result<Option<Id>, AppError> {
@@ -31,7 +30,7 @@ pub(super) async fn made_before<Id: From<RawId>>(
 /// Remembers the object that the request has made.
 pub(super) async fn remember(
     app: &App,
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     environment: EnvironmentId,
     key: Option<&IdempotencyKey>,
     id: impl Into<RawId>,

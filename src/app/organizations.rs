@@ -1,6 +1,6 @@
 //! Organizations: the customers inside an environment.
 
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
@@ -15,7 +15,7 @@ use crate::domain::organization::{
 };
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::time::Clock;
-use crate::store::{StoreError, organizations};
+use crate::store::{Conn, StoreError, organizations};
 
 /// Creates an organization.
 ///
@@ -66,7 +66,7 @@ pub async fn find(
 }
 
 async fn found(
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     caller: &Caller,
     id: OrganizationId,
 ) -> Result<Organization, AppError> {

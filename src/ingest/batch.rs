@@ -4,17 +4,16 @@
 //! deliveries, and makes the claims that may be handed over once the commit is confirmed, never before.
 
 use chrono::{DateTime, Utc};
-use diesel_async::AsyncPgConnection;
 use tokio::time::Instant;
 
 use super::fanout::Fanout;
 use crate::domain::delivery::Claim;
 use crate::domain::event::{Event, NewEvent, Place};
 use crate::domain::id::{DeliveryId, LeaseId};
-use crate::store::StoreError;
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::handoff::{Handoff, Held};
 use crate::store::outbox::{self, Lease, NewDelivery};
+use crate::store::{Conn, StoreError};
 
 /// What one batch has written.
 pub(super) struct Batch {
@@ -36,7 +35,7 @@ pub(super) struct Start {
 
 /// Writes `new` with its deliveries; the caller holds `lock` and `fanout` is current under it.
 pub(super) async fn write(
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     lock: &EnvironmentLock,
     fanout: &mut Fanout,
     start: &Start,
@@ -107,7 +106,7 @@ pub(super) async fn write(
 
 /// Records events inside a transaction that does more: the caller holds `lock`, and wakes dispatch afterwards.
 pub async fn record_within(
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     lock: &EnvironmentLock,
     now: Option<DateTime<Utc>>,
     new: &[&NewEvent],

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
+use diesel_async::{AsyncConnection, TransactionManager};
 use tokio::time::Instant;
 
 use super::batch::{self, Batch, Start};
@@ -20,9 +20,9 @@ use crate::domain::time::Clock;
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::handoff::Handoff;
 use crate::store::idempotency::{self, Known, Made};
-use crate::store::{Store, StoreError, reconnecting};
+use crate::store::{Conn, Store, StoreError, reconnecting};
 
-type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
+type Transactions = <Conn as AsyncConnection>::TransactionManager;
 
 /// How long an unknown outcome is looked into.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
@@ -179,7 +179,7 @@ impl Committer {
 
     async fn write(
         &self,
-        conn: &mut AsyncPgConnection,
+        conn: &mut Conn,
         environment: EnvironmentId,
         submissions: &[Submission],
         began: Instant,
@@ -269,11 +269,7 @@ impl Committer {
     }
 
     /// The fan-out table that is current under `lock`.
-    async fn fanout(
-        &self,
-        conn: &mut AsyncPgConnection,
-        lock: &EnvironmentLock,
-    ) -> Result<Fanout, StoreError> {
+    async fn fanout(&self, conn: &mut Conn, lock: &EnvironmentLock) -> Result<Fanout, StoreError> {
         let remembered = self.memory().fanouts.remove(&lock.environment);
         match remembered {
             Some(fanout) if fanout.is_current(lock) => Ok(fanout),
@@ -312,7 +308,7 @@ impl Committer {
 
 /// Decides how each request is answered, and which events are new, under the environment's lock.
 async fn plan<'a>(
-    conn: &mut AsyncPgConnection,
+    conn: &mut Conn,
     environment: EnvironmentId,
     submissions: &'a [Submission],
 ) -> Result<(Vec<Answer>, Vec<&'a NewEvent>), StoreError> {

@@ -5,13 +5,11 @@
 
 use std::collections::HashMap;
 
-use diesel_async::AsyncPgConnection;
-
 use crate::domain::event::{Audience, EventType, NewEvent};
 use crate::domain::id::{EndpointId, EnvironmentId};
-use crate::store::StoreError;
 use crate::store::endpoints::{self, Subscription};
 use crate::store::events::EnvironmentLock;
+use crate::store::{Conn, StoreError};
 
 /// How many event types are remembered; then all are forgotten, and matched again.
 const TYPES_MAX: usize = 2_000;
@@ -26,10 +24,7 @@ pub(super) struct Fanout {
 
 impl Fanout {
     /// Reads the table that is current under `lock`.
-    pub(super) async fn load(
-        conn: &mut AsyncPgConnection,
-        lock: &EnvironmentLock,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn load(conn: &mut Conn, lock: &EnvironmentLock) -> Result<Self, StoreError> {
         let subscriptions = endpoints::subscriptions(conn, lock.environment).await?;
         Ok(Self {
             version: lock.endpoints_version,

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::api_keys;
 use crate::domain::access::{ApiKey, Permission};
 use crate::domain::id::{ApiKeyId, EnvironmentId};

@@ -14,8 +14,8 @@ use diesel::sql_types::{
 };
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::attempts;
 use crate::domain::attempt::{Answer, Attempt, Outcome, Unreachable};
 use crate::domain::delivery::Settlement;

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::all_deliveries;
 use crate::domain::delivery::{CancelReason, Delivery, DeliveryFilter, DeliveryState, StateName};
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId};

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::endpoints;
 use super::vault::Vault;
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, PreviousSecret, Secrets};

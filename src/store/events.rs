@@ -11,8 +11,8 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::{event_sequences, events};
 use crate::domain::event::{Event, EventFilter, EventPattern, EventType, Place};
 use crate::domain::id::{EnvironmentId, EventId, OrganizationId};

@@ -11,8 +11,8 @@ use diesel::sql_types::{Array, BigInt, Bytea, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::columns::RawId;
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
 

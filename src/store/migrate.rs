@@ -3,8 +3,8 @@
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// The advisory lock of migrating: the bytes of "tidings!".
@@ -29,7 +29,7 @@ pub async fn run(mut conn: Conn) -> Result<Vec<String>, StoreError> {
     diesel::sql_query("SET statement_timeout = 0")
         .execute(&mut conn)
         .await?;
-    let mut harness = AsyncMigrationHarness::new(conn);
+    let mut harness = AsyncMigrationHarness::new(conn.into_inner());
     let applied = harness
         .run_pending_migrations(MIGRATIONS)
         .map_err(|error| StoreError::Corrupt(format!("a migration failed: {error}")))?;
@@ -38,7 +38,7 @@ pub async fn run(mut conn: Conn) -> Result<Vec<String>, StoreError> {
 
 /// Takes back every migration, newest first; for the test that each can be taken back.
 pub async fn revert_all(conn: Conn) -> Result<Vec<String>, StoreError> {
-    let mut harness = AsyncMigrationHarness::new(conn);
+    let mut harness = AsyncMigrationHarness::new(conn.into_inner());
     let reverted = harness
         .revert_all_migrations(MIGRATIONS)
         .map_err(|error| StoreError::Corrupt(format!("a migration failed: {error}")))?;

@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod attempts;
 pub mod columns;
+mod conn;
 pub mod deliveries;
 pub mod embedded;
 pub mod endpoint_cache;
@@ -27,6 +28,7 @@ mod shared;
 pub mod vault;
 pub mod workers;
 
+pub use conn::Conn;
 pub use error::StoreError;
-pub use pool::{Conn, DatabaseSettings, Loan, reconnecting};
+pub use pool::{DatabaseSettings, Loan, reconnecting};
 pub use shared::Store;

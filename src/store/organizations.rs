@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::{organization_domains, organizations};
 use crate::domain::id::{EnvironmentId, OrganizationDomainId, OrganizationId};
 use crate::domain::organization::{

@@ -15,8 +15,8 @@ use diesel::sql_types::{
 };
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::outbox;
 use crate::domain::delivery::{CancelReason, Claim};
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId, WorkerId};

@@ -6,8 +6,8 @@
 use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveTime, Utc};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use crate::domain::id::EventId;
 use crate::domain::time::millis;
 

@@ -21,10 +21,9 @@ use tokio::runtime::Handle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::conn::Conn;
 use super::error::StoreError;
 
-/// One connection to Postgres.
-pub type Conn = AsyncPgConnection;
 /// A connection on loan from the pool.
 pub type Loan<'a> = PooledConnection<'a, Conn>;
 
@@ -158,15 +157,15 @@ impl Connector {
                 .connect(tokio_postgres::NoTls)
                 .await
                 .map_err(bad)?;
-            Conn::try_from_client_and_connection(client, connection).await?
+            AsyncPgConnection::try_from_client_and_connection(client, connection).await?
         } else {
             let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(bad)?;
-            Conn::try_from_client_and_connection(client, connection).await?
+            AsyncPgConnection::try_from_client_and_connection(client, connection).await?
         };
         conn.batch_execute(SESSION)
             .await
             .map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(conn)
+        Ok(Conn::new(conn))
     }
 }
 

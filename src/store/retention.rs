@@ -8,11 +8,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Uuid;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use super::conn::Conn;
 use super::error::StoreError;
 use super::events;
 use super::outbox::{self, Cancelled};
 use super::partitions::{TABLES, Week};
-use super::pool::Conn;
 use super::schema::event_sequences;
 use crate::domain::delivery::CancelReason;
 use crate::domain::id::{EndpointId, EnvironmentId};

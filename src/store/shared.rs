@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::conn::Conn;
 use super::endpoint_cache::EndpointCache;
 use super::error::StoreError;
 use super::handoff::EndpointKey;
-use super::pool::{Conn, Connections, DatabaseSettings, Loan};
+use super::pool::{Connections, DatabaseSettings, Loan};
 use super::vault::Vault;
 use crate::domain::endpoint::Endpoint;
 

@@ -1,0 +1,141 @@
+//! One connection to Postgres, which knows when an error was its own end.
+//!
+//! Invariant: a statement that fails because the connection was taken away (a terminated backend, a server that
+//! stops) fails with `ClosedConnection`. The driver calls it an unknown error, as it does everything that has no
+//! kind of its own, and keeps the SQLSTATE; so the connection itself is asked whether it is still there.
+
+use std::time::Duration;
+
+use diesel::connection::{CacheSize, Instrumentation};
+use diesel::pg::Pg;
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{ConnectionResult, QueryResult};
+use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, AsyncPgConnection,
+    SimpleAsyncConnection, TransactionManager,
+};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+
+/// How long a connection may take to show that it is there.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+
+/// One connection to Postgres.
+pub struct Conn(AsyncPgConnection);
+
+impl Conn {
+    pub(super) fn new(connection: AsyncPgConnection) -> Self {
+        Self(connection)
+    }
+
+    /// The driver's own connection, for what cannot do with another.
+    pub(super) fn into_inner(self) -> AsyncPgConnection {
+        self.0
+    }
+}
+
+/// Gives an error of unknown kind the kind that it has: did the connection end with it?
+async fn told_apart(conn: &AsyncPgConnection, error: DieselError) -> DieselError {
+    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) = &error else {
+        return error;
+    };
+    // An empty query is answered also in a transaction that has failed.
+    let mut asked = conn;
+    let answer = tokio::time::timeout(ASK_WITHIN, asked.batch_execute("")).await;
+    if matches!(answer, Ok(Ok(()))) {
+        return error;
+    }
+    let message = information.message().to_owned();
+    DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
+}
+
+impl SimpleAsyncConnection for Conn {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        match self.0.batch_execute(query).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(told_apart(&self.0, error).await),
+        }
+    }
+}
+
+impl AsyncConnectionCore for Conn {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
+    type Stream<'conn, 'query> = BoxStream<'conn, QueryResult<Self::Row<'conn, 'query>>>;
+    type Row<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
+    type Backend = Pg;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let conn = &self.0;
+        let mut asked = conn;
+        let loading = asked.load(source);
+        async move {
+            match loading.await {
+                // Most errors come with the rows.
+                Ok(rows) => Ok(rows
+                    .or_else(move |error| told_apart(conn, error).map(Err))
+                    .boxed()),
+                Err(error) => Err(told_apart(conn, error).await),
+            }
+        }
+        .boxed()
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Pg> + QueryId + 'query,
+    {
+        let conn = &self.0;
+        let mut asked = conn;
+        let executing = asked.execute_returning_count(source);
+        async move {
+            match executing.await {
+                Ok(count) => Ok(count),
+                Err(error) => Err(told_apart(conn, error).await),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl AsyncConnection for Conn {
+    type TransactionManager = AnsiTransactionManager;
+
+    async fn establish(database_url: &str) -> ConnectionResult<Self> {
+        AsyncPgConnection::establish(database_url).await.map(Self)
+    }
+
+    fn transaction_state(
+        &mut self,
+    ) -> &mut <AnsiTransactionManager as TransactionManager<Self>>::TransactionStateData {
+        self.0.transaction_state()
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        self.0.instrumentation()
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.0.set_instrumentation(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        self.0.set_prepared_statement_cache_size(size);
+    }
+}
+
+impl PoolableConnection for Conn {
+    fn is_broken(&mut self) -> bool {
+        self.0.is_broken()
+    }
+}
