@@ -39,17 +39,33 @@ async fn a_server_killed_ten_times_under_load_loses_nothing_it_has_accepted() {
     assert_eq!(site.postmaster(), postmaster, "the cluster was adopted");
     assert!(seen.unexpected.is_empty(), "{:?}", seen.unexpected);
     let accepted: HashSet<String> = seen.accepted.values().flatten().cloned().collect();
-    assert_eq!(accepted.len(), seen.accepted.len(), "one event for each key");
-    eventually("every accepted event is delivered", seconds(60), async || {
-        accepted.is_subset(&receiver.ids()).then_some(())
-    })
+    assert_eq!(
+        accepted.len(),
+        seen.accepted.len(),
+        "one event for each key"
+    );
+    eventually(
+        "every accepted event is delivered",
+        seconds(60),
+        async || accepted.is_subset(&receiver.ids()).then_some(()),
+    )
     .await;
     let feed = server.feed().await;
-    let ids: HashSet<String> = feed.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+    let ids: HashSet<String> = feed
+        .iter()
+        .map(|event| event["id"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(ids.len(), feed.len(), "each event once in the feed");
-    assert_eq!(ids, accepted, "what is in the feed was accepted, and the other way");
+    assert_eq!(
+        ids, accepted,
+        "what is in the feed was accepted, and the other way"
+    );
     report(&receiver, accepted.len(), &mut first_deliveries);
-    assert!(receiver.duplicates() <= KILLS * IN_FLIGHT_MAX, "{:?}", receiver.repeated());
+    assert!(
+        receiver.duplicates() <= KILLS * IN_FLIGHT_MAX,
+        "{:?}",
+        receiver.repeated()
+    );
     server.stop().await;
 }
 
@@ -65,7 +81,9 @@ async fn first_arrival_after(receiver: &Receiver, killed: Instant) -> Instant {
     eventually("a delivery after the kill", seconds(10), async || {
         let arrivals = receiver.arrivals();
         // what the killed server had sent may still be on its way for a moment
-        let after = arrivals.iter().find(|arrival| arrival.at > killed + Duration::from_millis(50));
+        let after = arrivals
+            .iter()
+            .find(|arrival| arrival.at > killed + Duration::from_millis(50));
         after.map(|arrival| arrival.at)
     })
     .await
@@ -81,5 +99,7 @@ fn report(receiver: &Receiver, accepted: usize, first_deliveries: &mut [(Duratio
     );
     let (serving, median) = first_deliveries[KILLS / 2];
     let (_, longest) = first_deliveries[KILLS - 1];
-    println!("first delivery after the kill: median {median:?} (serving after {serving:?}), longest {longest:?}");
+    println!(
+        "first delivery after the kill: median {median:?} (serving after {serving:?}), longest {longest:?}"
+    );
 }

@@ -14,7 +14,10 @@ async fn a_stop_under_load_loses_nothing_repeats_nothing_and_cuts_nobody_off() {
     let receiver = Receiver::new();
     server.create_endpoint(&receiver.url).await;
     let load = Load::on(&server, 16);
-    eventually("events are accepted", seconds(30), async || (load.accepted() >= 200).then_some(())).await;
+    eventually("events are accepted", seconds(30), async || {
+        (load.accepted() >= 200).then_some(())
+    })
+    .await;
 
     let told = Instant::now();
     server.signal(Signal::SIGTERM);
@@ -27,7 +30,10 @@ async fn a_stop_under_load_loses_nothing_repeats_nothing_and_cuts_nobody_off() {
     assert_eq!(seen.cut_off, Vec::<String>::new());
     assert_eq!(seen.unexpected, Vec::<String>::new());
     let last = server.log().into_iter().next_back().unwrap();
-    let stopped = server.logged("stopped").pop().unwrap_or_else(|| panic!("{last}"));
+    let stopped = server
+        .logged("stopped")
+        .pop()
+        .unwrap_or_else(|| panic!("{last}"));
     for field in ["finished", "released", "aborted"] {
         assert!(stopped[field].is_u64(), "{stopped}");
     }
@@ -35,14 +41,18 @@ async fn a_stop_under_load_loses_nothing_repeats_nothing_and_cuts_nobody_off() {
     let before = receiver.ids().len();
     let accepted: HashSet<String> = seen.accepted.values().flatten().cloned().collect();
     let server = site.serve().await;
-    eventually("every accepted event is delivered", seconds(30), async || {
-        accepted.is_subset(&receiver.ids()).then_some(())
-    })
+    eventually(
+        "every accepted event is delivered",
+        seconds(30),
+        async || accepted.is_subset(&receiver.ids()).then_some(()),
+    )
     .await;
     assert_eq!(receiver.duplicates(), 0, "{:?}", receiver.repeated());
     println!(
         "stop: took {took:?}, {} accepted, {before} delivered before the end, {} refused, {} 503; {stopped}",
-        accepted.len(), seen.refused, seen.unavailable
+        accepted.len(),
+        seen.refused,
+        seen.unavailable
     );
     server.stop().await;
     assert_eq!(site.postmaster(), None, "its Postgres is stopped too");
@@ -71,9 +81,11 @@ async fn a_stop_waits_for_deliveries_under_way_but_not_for_ever() {
     assert_eq!(stopped["aborted"], 1, "{stopped}");
     receiver.answer();
     let server = site.serve().await;
-    eventually("it is sent again, without waiting for its lease", seconds(10), async || {
-        (receiver.repeated().get(&event) == Some(&2)).then_some(())
-    })
+    eventually(
+        "it is sent again, without waiting for its lease",
+        seconds(10),
+        async || (receiver.repeated().get(&event) == Some(&2)).then_some(()),
+    )
     .await;
     server.stop().await;
 }

@@ -35,7 +35,10 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn on(server: &Server, publishers: usize) -> Self {
-        let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), CancellationToken::new());
+        let (seen, stop) = (
+            Arc::new(Mutex::new(Seen::default())),
+            CancellationToken::new(),
+        );
         let mut tasks = JoinSet::new();
         for number in 0..publishers {
             let publisher = Publisher {
@@ -46,7 +49,11 @@ impl Load {
             };
             tasks.spawn(publisher.run(number));
         }
-        Self { seen, publishers: tasks, stop }
+        Self {
+            seen,
+            publishers: tasks,
+            stop,
+        }
     }
 
     pub(crate) fn accepted(&self) -> usize {
@@ -96,10 +103,17 @@ impl Publisher {
     /// One request; answers whether its event is accepted.
     async fn publish(&self, key: &str, body: &Value) -> bool {
         let request = self.client.post(&self.url).bearer_auth(KEY);
-        let answer = request.header("Idempotency-Key", key).json(body).send().await;
+        let answer = request
+            .header("Idempotency-Key", key)
+            .json(body)
+            .send()
+            .await;
         let read = match answer {
             Ok(answer) => {
-                let (status, retry) = (answer.status(), answer.headers().contains_key("retry-after"));
+                let (status, retry) = (
+                    answer.status(),
+                    answer.headers().contains_key("retry-after"),
+                );
                 answer.text().await.map(|text| (status, retry, text))
             }
             Err(error) => Err(error),
@@ -108,7 +122,10 @@ impl Publisher {
         match read {
             Ok((StatusCode::CREATED, _, text)) => {
                 let event: Value = serde_json::from_str(&text).unwrap();
-                seen.accepted.entry(key.to_owned()).or_default().push(id(&event));
+                seen.accepted
+                    .entry(key.to_owned())
+                    .or_default()
+                    .push(id(&event));
                 return true;
             }
             Ok((StatusCode::SERVICE_UNAVAILABLE, retry, _)) => {

@@ -60,8 +60,12 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
 
 /// Whether the process is there; one that has ended and was not reaped yet is not.
 pub(crate) fn is_running(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    })
 }
 
 /// Ends a Postgres that this test has started, and waits until it is gone. For `drop`, where nothing can wait.

@@ -45,7 +45,11 @@ impl Receiver {
             answers: Arc::new(Semaphore::new(count)),
         });
         let shared = seen.clone();
-        let app = move || App::new().app_data(shared.clone()).default_service(web::to(receive));
+        let app = move || {
+            App::new()
+                .app_data(shared.clone())
+                .default_service(web::to(receive))
+        };
         let server = HttpServer::new(app).workers(1).disable_signals();
         let server = server.bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", server.addrs()[0]);
@@ -66,7 +70,10 @@ impl Receiver {
 
     /// The different ids that came.
     pub(crate) fn ids(&self) -> HashSet<String> {
-        self.arrivals().into_iter().map(|arrival| arrival.id).collect()
+        self.arrivals()
+            .into_iter()
+            .map(|arrival| arrival.id)
+            .collect()
     }
 
     /// How often each id came that came more than once.
@@ -95,7 +102,10 @@ impl Drop for Receiver {
 async fn receive(request: HttpRequest, seen: Data<Seen>) -> HttpResponse {
     let id = request.headers().get("webhook-id").unwrap();
     let id = id.to_str().unwrap().to_owned();
-    seen.arrivals.lock().unwrap().push(Arrival { id, at: Instant::now() });
+    seen.arrivals.lock().unwrap().push(Arrival {
+        id,
+        at: Instant::now(),
+    });
     let permit = seen.answers.acquire().await.unwrap();
     permit.forget();
     HttpResponse::Ok().finish()

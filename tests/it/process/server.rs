@@ -76,8 +76,12 @@ impl Server {
     /// The log lines with this message.
     pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
         let lines = self.log();
-        let parsed = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
-        parsed.filter(|line: &Value| line["message"] == message).collect()
+        let parsed = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        parsed
+            .filter(|line: &Value| line["message"] == message)
+            .collect()
     }
 
     pub(crate) fn signal(&self, which: Signal) {
@@ -115,7 +119,12 @@ impl Server {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
-        self.client.get(self.url(path)).bearer_auth(KEY).send().await.unwrap()
+        self.client
+            .get(self.url(path))
+            .bearer_auth(KEY)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// Creates what has to be created, and reads the answer.
