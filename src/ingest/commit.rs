@@ -20,12 +20,14 @@ use crate::domain::time::Clock;
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::handoff::Handoff;
 use crate::store::idempotency::{self, Known, Made};
-use crate::store::{Conn, Store, StoreError, reconnecting};
+use crate::store::{Conn, Loan, Store, StoreError, reconnecting};
 
 type Transactions = <Conn as AsyncConnection>::TransactionManager;
 
 /// How long an unknown outcome is looked into.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
+/// How often a batch is begun anew because its connection, and with it its transaction, was gone before COMMIT.
+const CONNECTIONS_LOST_MAX: u32 = 2;
 /// How many environments' tables and places are remembered.
 const ENVIRONMENTS_MAX: usize = 10_000;
 
@@ -133,8 +135,17 @@ impl Committer {
         batch: &[Submission],
     ) -> Result<Vec<Committed>, Failure> {
         let deadline = Instant::now() + RESOLVE_WITHIN;
+        let mut lost = 0;
         loop {
-            let (written, outcome) = self.transact(environment, batch).await?;
+            let conn = self.store.conn().await?;
+            let (written, outcome) = match self.transact(conn, environment, batch).await {
+                Err(Failure::Unavailable(reason)) if lost < CONNECTIONS_LOST_MAX => {
+                    lost += 1;
+                    tracing::debug!(%environment, reason, "a transaction was lost; running it again");
+                    continue;
+                }
+                other => other?,
+            };
             let Err(Failure::Unknown { reason, first }) = outcome else {
                 return outcome.map(|()| self.conclude(environment, written));
             };
@@ -151,11 +162,11 @@ impl Committer {
     /// Runs the transaction up to its commit, and the commit.
     async fn transact(
         &self,
+        mut conn: Loan<'_>,
         environment: EnvironmentId,
         batch: &[Submission],
     ) -> Result<(Written, Result<(), Failure>), Failure> {
         let began = Instant::now();
-        let mut conn = self.store.conn().await?;
         Transactions::begin_transaction(&mut *conn)
             .await
             .map_err(StoreError::from)?;
