@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base64::Engine;
@@ -21,6 +22,9 @@ use crate::store::{DatabaseSettings, Store, migrate};
 
 /// The embedded installation's master key, in the data directory.
 const MASTER_KEY_FILE: &str = "master.key";
+/// How often the embedded cluster's server is looked for, and at most after one that could not be started.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// Where the master key comes from.
 #[derive(Debug, Clone)]
@@ -246,6 +250,28 @@ impl Ground {
             secrets,
             described,
         })
+    }
+
+    /// Looks after the embedded cluster: a server that is gone is started again. Never ends.
+    pub(super) async fn keep(&self) {
+        let Some(embedded) = &self.embedded else {
+            return std::future::pending().await;
+        };
+        let mut wait = LOOK_EVERY;
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = match embedded.revive().await {
+                Ok(false) => LOOK_EVERY,
+                Ok(true) => {
+                    tracing::warn!("the database server was gone; it runs again");
+                    LOOK_EVERY
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, "the database server is gone and could not be started");
+                    (wait * 2).min(LOOK_AGAIN_MAX)
+                }
+            };
+        }
     }
 
     /// Stops the embedded cluster, unless a command still uses it.

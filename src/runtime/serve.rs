@@ -47,6 +47,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             _ = stop_signals.0.recv() => {}
             _ = stop_signals.1.recv() => {}
+            () = ground.keep() => {}
         }
         tracing::info!("stopping");
         running.stop().await

@@ -30,6 +30,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 #[must_use = "dropping it leaves the server running; `stop` is how to leave"]
 pub struct Embedded {
     url: Url,
+    settings: EmbeddedSettings,
     layout: Layout,
     account: Account,
     user: User,
@@ -61,6 +62,18 @@ impl Embedded {
     /// The process of the server; `None` when it is no longer there.
     pub fn postmaster_pid(&self) -> Option<i32> {
         Postmaster::running(&self.layout, &self.account).map(|postmaster| postmaster.pid)
+    }
+
+    /// Starts the server again when it is gone; answers whether it was. The URL stays the same.
+    ///
+    /// Errors: what keeps it from running; it may be tried again.
+    pub async fn revive(&self) -> Result<bool, EmbeddedError> {
+        if self.postmaster_pid().is_some() {
+            return Ok(false);
+        }
+        let _gate = Gate::pass(&self.layout, ENTER_WITHIN).await?;
+        adopt_or_start(&self.settings, &self.layout, &self.account).await?;
+        Ok(true)
     }
 
     /// Leaves the cluster, and stops its server unless another command still uses it (which then does).
@@ -97,13 +110,11 @@ impl Embedded {
         account.check_can_enter(layout.data_dir())?;
         let gate = Gate::pass(&layout, ENTER_WITHIN).await?;
         let user = User::join(&layout, &gate)?;
-        let access = match adopt(&layout, &account).await? {
-            Some(access) => access,
-            None => start_server(settings, &layout, &account).await?,
-        };
+        let access = adopt_or_start(settings, &layout, &account).await?;
         let url = Url(access.url());
         Ok(Self {
             url,
+            settings: settings.clone(),
             layout,
             account,
             user,
@@ -155,6 +166,18 @@ async fn adopt(layout: &Layout, account: &Account) -> Result<Option<Access>, Emb
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
     Ok(None)
+}
+
+/// Behind the gate only.
+async fn adopt_or_start(
+    settings: &EmbeddedSettings,
+    layout: &Layout,
+    account: &Account,
+) -> Result<Access, EmbeddedError> {
+    match adopt(layout, account).await? {
+        Some(access) => Ok(access),
+        None => start_server(settings, layout, account).await,
+    }
 }
 
 async fn start_server(
