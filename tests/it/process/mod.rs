@@ -9,11 +9,11 @@ mod receiver;
 mod server;
 mod site;
 
-pub(crate) use database::Cluster;
+pub(crate) use database::{Cluster, connect};
 pub(crate) use load::Load;
 pub(crate) use receiver::Receiver;
 pub(crate) use server::Server;
-pub(crate) use site::{KEY, Site};
+pub(crate) use site::{KEY, Site, text};
 
 use std::time::Duration;
 
