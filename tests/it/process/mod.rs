@@ -3,12 +3,14 @@
 //! Invariant: nothing outlives a test, whether it passed or not: a `Server` takes its process with it, a `Site`
 //! the Postgres that its servers have left. Waiting is done in `eventually` alone.
 
+mod child;
 mod database;
 mod load;
 mod receiver;
 mod server;
 mod site;
 
+pub(crate) use child::Process;
 pub(crate) use database::{Cluster, connect};
 pub(crate) use load::Load;
 pub(crate) use receiver::Receiver;

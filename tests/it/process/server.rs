@@ -1,105 +1,42 @@
 //! One running server, and the little of its API that tests of the process need.
 
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::Child;
-use tokio::task::JoinHandle;
 
-use super::{KEY, eventually, seconds, signal};
+use super::{KEY, Process, eventually, seconds};
 
 pub(crate) struct Server {
-    child: Child,
-    log: Lines,
-    out: Lines,
-    reading: Vec<JoinHandle<()>>,
+    process: Process,
     /// `127.0.0.1:PORT`
     pub(crate) address: String,
     pub(crate) client: Client,
 }
 
-type Lines = Arc<Mutex<Vec<String>>>;
-
 impl Server {
     pub(super) async fn start(command: Command) -> Self {
-        let mut child = tokio::process::Command::from(command)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let (log, out) = (Lines::default(), Lines::default());
-        let reading = vec![
-            read(child.stderr.take().unwrap(), log.clone()),
-            read(child.stdout.take().unwrap(), out.clone()),
-        ];
-        let mut server = Self {
-            child,
-            log,
-            out,
-            reading,
-            address: String::new(),
-            client: client(),
-        };
-        server.address = eventually("the server serves", seconds(60), async || {
-            let ended = server.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?}\n{}", server.log().join("\n"));
-            let serving = server.logged("serving").pop()?;
+        let mut process = Process::start(command);
+        let address = eventually("the server serves", seconds(60), async || {
+            if !process.is_running() {
+                let status = process.ended().await;
+                panic!("{status}\n{}", process.log().join("\n"));
+            }
+            let serving = process.logged("serving").pop()?;
             Some(serving["address"].as_str().unwrap().to_owned())
         })
         .await;
-        server
-    }
-
-    pub(crate) fn pid(&self) -> i32 {
-        self.child.id().unwrap().try_into().unwrap()
+        Self {
+            process,
+            address,
+            client: client(),
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
-    }
-
-    /// What it has written to standard error.
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// What it has written to standard output.
-    pub(crate) fn printed(&self) -> String {
-        self.out.lock().unwrap().join("\n")
-    }
-
-    /// The log lines with this message.
-    pub(crate) fn logged(&self, message: &str) -> Vec<Value> {
-        let lines = self.log();
-        let parsed = lines
-            .iter()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        parsed
-            .filter(|line: &Value| line["message"] == message)
-            .collect()
-    }
-
-    pub(crate) fn signal(&self, which: Signal) {
-        signal(self.pid(), which);
-    }
-
-    /// Whether the process is still there.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits for the process to end, and for its last words.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let status = tokio::time::timeout(seconds(60), self.child.wait()).await;
-        for reading in self.reading.drain(..) {
-            reading.await.unwrap();
-        }
-        status.expect("the server ends when it is told to").unwrap()
     }
 
     pub(crate) async fn kill(mut self) {
@@ -163,17 +100,22 @@ impl Server {
     }
 }
 
-pub(super) fn id(object: &Value) -> String {
-    object["id"].as_str().unwrap().to_owned()
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
 }
 
-fn read(from: impl AsyncRead + Unpin + Send + 'static, to: Lines) -> JoinHandle<()> {
-    let mut lines = BufReader::new(from).lines();
-    tokio::runtime::Handle::current().spawn(async move {
-        while let Ok(Some(line)) = lines.next_line().await {
-            to.lock().unwrap().push(line);
-        }
-    })
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+pub(super) fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap().to_owned()
 }
 
 #[expect(clippy::disallowed_methods, reason = "calls the server under test")]
