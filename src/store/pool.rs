@@ -125,6 +125,12 @@ impl Connector {
         }
         let tls = match &settings.ca_file {
             Some(file) => {
+                let unusable = |error: &dyn std::fmt::Display| {
+                    unusable(&format_args!(
+                        "database.ca_file {}: {error}",
+                        file.display()
+                    ))
+                };
                 let mut roots = rustls::RootCertStore::empty();
                 let authorities =
                     CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))?;

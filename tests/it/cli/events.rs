@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::process::{KEY, Process, Site, eventually, seconds, text};
+use crate::process::{KEY, Process, Site, eventually, free_port, seconds, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_followed_in_order_and_once() {
@@ -102,7 +102,7 @@ async fn a_receiver_verifies_both_signatures_of_every_attempt() {
     let site = Site::new().with("TIDINGS__DELIVERY__RETRY_DELAYS", "1s,1s,1s");
     let server = site.serve().await;
     // the secret is known when the endpoint is, and the endpoint when the address is
-    let address = free_address();
+    let address = format!("127.0.0.1:{}", free_port());
     let endpoint = server
         .create_endpoint(&format!("http://{address}/hook"))
         .await;
@@ -151,10 +151,4 @@ async fn a_receiver_verifies_both_signatures_of_every_attempt() {
     .await;
     assert_eq!(delivered["data"].as_array().unwrap().len(), 1);
     server.stop().await;
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }

@@ -6,6 +6,7 @@
 mod child;
 mod database;
 mod load;
+mod plain;
 mod receiver;
 mod server;
 mod site;
@@ -13,6 +14,7 @@ mod site;
 pub(crate) use child::Process;
 pub(crate) use database::{Cluster, connect};
 pub(crate) use load::Load;
+pub(crate) use plain::PlainPostgres;
 pub(crate) use receiver::Receiver;
 pub(crate) use server::Server;
 pub(crate) use site::{KEY, Site, text};
@@ -52,6 +54,12 @@ fn looks() -> Interval {
 
 pub(crate) const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Sends a signal to a process that this test has started, or that one of its servers has.

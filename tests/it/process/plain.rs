@@ -1,0 +1,155 @@
+//! A Postgres as an operator would set one up: on a TCP port, with TLS or without, durable or not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::unistd::{User, chown, geteuid};
+use tempfile::TempDir;
+use tokio_postgres::NoTls;
+
+use super::{end_postgres, eventually, seconds};
+
+pub(crate) struct PlainPostgres {
+    root: TempDir,
+    server: Option<Child>,
+    pub(crate) port: u16,
+}
+
+impl PlainPostgres {
+    /// Creates a cluster that is not running yet.
+    pub(crate) fn create() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let plain = Self {
+            root,
+            server: None,
+            port: super::free_port(),
+        };
+        fs::create_dir(plain.cluster()).unwrap();
+        plain.give(&plain.cluster());
+        let mut initdb = plain.program("initdb");
+        initdb
+            .args(["-U", "tidings", "-A", "trust", "--no-sync", "-D"])
+            .arg(plain.cluster());
+        let made = initdb.output().unwrap();
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        plain
+    }
+
+    /// A file in the cluster's folder that Postgres may read and nobody else.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) {
+        let path = self.cluster().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        self.give(&path);
+    }
+
+    /// Starts the server with these settings, and waits until it takes connections.
+    pub(crate) async fn start(&mut self, settings: &[&str]) {
+        let mut postgres = self.program("postgres");
+        postgres
+            .arg("-D")
+            .arg(self.cluster())
+            .args(["-p", &self.port.to_string()]);
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories="]
+            .iter()
+            .chain(settings)
+        {
+            postgres.args(["-c", setting]);
+        }
+        self.server = Some(postgres.spawn().unwrap());
+        let url = format!(
+            "postgres://tidings@127.0.0.1:{}/postgres?sslmode=disable",
+            self.port
+        );
+        eventually("Postgres answers", seconds(20), async || {
+            match tokio_postgres::connect(&url, NoTls).await {
+                Ok(_) => Some(()),
+                // that it refuses is an answer too: it may want TLS
+                Err(error) => error
+                    .code()
+                    .is_some_and(|code| code.code().starts_with("28"))
+                    .then_some(()),
+            }
+        })
+        .await;
+    }
+
+    pub(crate) fn url(&self, options: &str) -> String {
+        format!(
+            "postgres://tidings@127.0.0.1:{}/postgres?{options}",
+            self.port
+        )
+    }
+
+    fn cluster(&self) -> PathBuf {
+        self.root.path().join("cluster")
+    }
+
+    /// Postgres refuses root, so root runs it as somebody else.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(programs().join(name));
+        command
+            .env_clear()
+            .env("LC_ALL", "C")
+            .current_dir(self.root.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if name == "postgres" {
+            command.stderr(Stdio::null());
+        }
+        if let Some(user) = other_user() {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        command
+    }
+
+    fn give(&self, path: &Path) {
+        if let Some(user) = other_user() {
+            chown(path, Some(user.uid), Some(user.gid)).unwrap();
+        }
+    }
+}
+
+impl Drop for PlainPostgres {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            end_postgres(server.id().try_into().unwrap());
+            let _reaped = server.wait();
+        }
+    }
+}
+
+fn other_user() -> Option<User> {
+    let named = |name| User::from_name(name).unwrap();
+    geteuid()
+        .is_root()
+        .then(|| named("postgres").or_else(|| named("nobody")).unwrap())
+}
+
+/// The folder of PostgreSQL's programs.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let packaged = versions.map(|version| version.path().join("bin"));
+    let on_path = std::env::split_paths(env!("PATH"));
+    let mut folders = packaged.chain(on_path);
+    folders
+        .find(|folder| {
+            ["initdb", "postgres"]
+                .iter()
+                .all(|program| folder.join(program).exists())
+        })
+        .expect("PostgreSQL is installed")
+}
