@@ -1,8 +1,10 @@
 //! The integration tests: one binary, one folder for each part of the platform.
+
 #[cfg(test)]
 mod cli;
 mod embedded;
 #[cfg(test)]
 mod faults;
+mod house;
 #[cfg(test)]
 mod process;
