@@ -122,7 +122,7 @@ async fn insert(
         Err(StoreError::Conflict { constraint })
             if constraint == "api_keys_environment_id_fkey" =>
         {
-            Err(AppError::not_found(Noun::Environment, environment))
+            Err(AppError::not_found(Noun::Environment, &environment))
         }
         Err(error) => Err(error.into()),
     }
@@ -138,5 +138,5 @@ pub async fn list(app: &App) -> Result<Vec<ApiKey>, AppError> {
 pub async fn revoke(app: &App, id: ApiKeyId) -> Result<ApiKey, AppError> {
     let mut conn = app.store().conn().await?;
     let key = api_keys::revoke(&mut conn, id, app.clock().now()).await?;
-    key.ok_or_else(|| AppError::not_found(Noun::ApiKey, id))
+    key.ok_or_else(|| AppError::not_found(Noun::ApiKey, &id))
 }

@@ -37,7 +37,7 @@ pub async fn list(
 pub async fn find(app: &App, caller: &Caller, id: DeliveryId) -> Result<Delivery, AppError> {
     let mut conn = app.store().conn().await?;
     let delivery = deliveries::find(&mut conn, caller.environment, id).await?;
-    delivery.ok_or_else(|| AppError::not_found(Noun::Delivery, id))
+    delivery.ok_or_else(|| AppError::not_found(Noun::Delivery, &id))
 }
 
 /// The attempts of one delivery, oldest first, with the request headers derived anew.

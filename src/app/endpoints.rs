@@ -96,7 +96,7 @@ async fn found(
 ) -> Result<Endpoint, AppError> {
     let endpoint = endpoints::find(conn, app.store().vault(), caller.environment, id).await?;
     let endpoint = endpoint.filter(|endpoint| endpoint.deleted_at.is_none());
-    endpoint.ok_or_else(|| AppError::not_found(Noun::Endpoint, id))
+    endpoint.ok_or_else(|| AppError::not_found(Noun::Endpoint, &id))
 }
 
 /// Lists endpoints.
@@ -281,6 +281,9 @@ fn conflict(error: StoreError, endpoint: &Endpoint) -> AppError {
                 ),
             }
         }
-        error => error.into(),
+        error @ (StoreError::Conflict { .. }
+        | StoreError::Unavailable(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Query(_)) => error.into(),
     }
 }

@@ -68,7 +68,7 @@ pub enum AppError {
 }
 
 impl AppError {
-    pub(super) fn not_found(noun: Noun, id: impl ToString) -> Self {
+    pub(super) fn not_found(noun: Noun, id: &impl ToString) -> Self {
         Self::NotFound {
             noun,
             id: id.to_string(),

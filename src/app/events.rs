@@ -39,7 +39,7 @@ pub async fn publish_batch(
 pub async fn find(app: &App, caller: &Caller, id: EventId) -> Result<Event, AppError> {
     let mut conn = app.store().conn().await?;
     let event = events::find(&mut conn, caller.environment, id).await?;
-    event.ok_or_else(|| AppError::not_found(Noun::Event, id))
+    event.ok_or_else(|| AppError::not_found(Noun::Event, &id))
 }
 
 /// Reads the feed after `after`, oldest first.

@@ -71,7 +71,7 @@ async fn found(
     id: OrganizationId,
 ) -> Result<Organization, AppError> {
     let organization = organizations::find(conn, caller.environment, id).await?;
-    organization.ok_or_else(|| AppError::not_found(Noun::Organization, id))
+    organization.ok_or_else(|| AppError::not_found(Noun::Organization, &id))
 }
 
 /// Finds one organization by the caller's own id for it.
@@ -83,7 +83,7 @@ pub async fn find_by_external_id(
     let mut conn = app.store().conn().await?;
     let organization =
         organizations::find_by_external_id(&mut conn, caller.environment, external_id).await?;
-    organization.ok_or_else(|| AppError::not_found(Noun::Organization, external_id))
+    organization.ok_or_else(|| AppError::not_found(Noun::Organization, &external_id))
 }
 
 /// Lists organizations.
@@ -125,7 +125,7 @@ pub async fn delete(app: &App, caller: &Caller, id: OrganizationId) -> Result<()
     let mut conn = app.store().conn().await?;
     match organizations::delete(&mut conn, caller.environment, id).await? {
         true => Ok(()),
-        false => Err(AppError::not_found(Noun::Organization, id)),
+        false => Err(AppError::not_found(Noun::Organization, &id)),
     }
 }
 
@@ -200,6 +200,9 @@ fn conflict(error: StoreError, organization: &Organization) -> AppError {
                 external_id: organization.external_id.clone().unwrap_or_default(),
             }
         }
-        error => error.into(),
+        error @ (StoreError::Conflict { .. }
+        | StoreError::Unavailable(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Query(_)) => error.into(),
     }
 }

@@ -34,13 +34,11 @@ impl StoreError {
 
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
+        if matches!(error, DieselError::BrokenTransactionManager) {
+            return Self::Unavailable("the connection broke".to_owned());
+        }
         let DieselError::DatabaseError(kind, information) = &error else {
-            return match error {
-                DieselError::BrokenTransactionManager => {
-                    Self::Unavailable("the connection broke".to_owned())
-                }
-                other => Self::Query(other),
-            };
+            return Self::Query(error);
         };
         match kind {
             DatabaseErrorKind::UniqueViolation
@@ -57,7 +55,10 @@ impl From<DieselError> for StoreError {
             | DatabaseErrorKind::SerializationFailure => {
                 Self::Unavailable(information.message().to_owned())
             }
-            _ => Self::Query(error),
+            DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::ExclusionViolation
+            | DatabaseErrorKind::RestrictViolation
+            | _ => Self::Query(error),
         }
     }
 }

@@ -336,7 +336,7 @@ pub async fn page(
 
 /// Unix milliseconds, rounded up: an event within the millisecond before `time` is not at or after it.
 fn ceil_millis(time: DateTime<Utc>) -> u64 {
-    let whole = time.timestamp_subsec_nanos() % 1_000_000 == 0;
+    let whole = time.timestamp_subsec_nanos().is_multiple_of(1_000_000);
     millis(time) + u64::from(!whole)
 }
 
