@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +13,7 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, environments, idempotency, outbox, partitions, retention,
+    Conn, Store, StoreError, environments, idempotency, leader, outbox, partitions, retention,
 };
 
 /// How often upkeep looks.
@@ -26,11 +24,6 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 const BITE: i64 = 1_000;
 /// Statements of one step in one round.
 const BITES_MAX: usize = 200;
-/// The advisory lock of the leader: the bytes of "upkeep!!".
-const LEADER_LOCK: i64 = i64::from_be_bytes(*b"upkeep!!");
-
-diesel::define_sql_function!(fn pg_try_advisory_lock(key: diesel::sql_types::BigInt) -> diesel::sql_types::Bool);
-
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct UpkeepSettings {
@@ -51,7 +44,7 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match lead(&store, leader.take()).await {
+        match leader::lead(&store, leader.take()).await {
             Ok(Some(conn)) => leader = Some(conn),
             Ok(None) => continue,
             Err(error) => {
@@ -78,23 +71,6 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             }
         }
     }
-}
-
-/// Becomes or stays the leader: the lock lasts as long as the connection.
-async fn lead(store: &Store, held: Option<Conn>) -> Result<Option<Conn>, StoreError> {
-    if let Some(mut conn) = held
-        && diesel::select(1.into_sql::<diesel::sql_types::Integer>())
-            .execute(&mut conn)
-            .await
-            .is_ok()
-    {
-        return Ok(Some(conn));
-    }
-    let mut conn = store.dedicated().await?;
-    let taken: bool = diesel::select(pg_try_advisory_lock(LEADER_LOCK))
-        .get_result(&mut conn)
-        .await?;
-    Ok(taken.then_some(conn))
 }
 
 /// Makes the weeks ahead, and drops those that retention has passed.
@@ -129,11 +105,12 @@ pub async fn sweep(
 ) -> Result<(), StoreError> {
     let now = clock.now();
     let mut conn = store.conn().await?;
-    for _ in 0..BITES_MAX {
-        if idempotency::delete_before(&mut conn, now - settings.idempotency_keys_for, BITE).await?
-            == 0
-        {
-            break;
+    for environment in environments::all(&mut conn).await? {
+        let before = now - settings.idempotency_keys_for;
+        for _ in 0..BITES_MAX {
+            if idempotency::delete_before(&mut conn, environment.id, before, BITE).await? == 0 {
+                break;
+            }
         }
     }
     for (environment, endpoint) in retention::deleted_but_owed(&mut conn).await? {

@@ -47,4 +47,4 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (environment_id, scope, key)
 );
 
-CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
+CREATE INDEX idempotency_keys_created_at ON idempotency_keys (environment_id, created_at);

@@ -170,16 +170,18 @@ impl QueryFragment<Pg> for Insert<'_> {
     }
 }
 
-/// Deletes at most `limit` keys that are older than `before`; answers how many went.
+/// Deletes at most `limit` keys of one environment that are older than `before`; answers how many went.
 pub async fn delete_before(
     conn: &mut Conn,
+    environment: EnvironmentId,
     before: DateTime<Utc>,
     limit: i64,
 ) -> Result<usize, StoreError> {
     let deleted = diesel::sql_query(
-        "DELETE FROM idempotency_keys WHERE (environment_id, scope, key) IN \
-         (SELECT environment_id, scope, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)",
+        "DELETE FROM idempotency_keys WHERE environment_id = $1 AND (scope, key) IN \
+         (SELECT scope, key FROM idempotency_keys WHERE environment_id = $1 AND created_at < $2 LIMIT $3)",
     )
+    .bind::<Uuid, _>(environment)
     .bind::<Timestamptz, _>(before)
     .bind::<BigInt, _>(limit)
     .execute(conn)

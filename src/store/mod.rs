@@ -17,6 +17,7 @@ pub mod events;
 pub mod handoff;
 pub mod idempotency;
 pub mod installation;
+pub mod leader;
 pub mod migrate;
 pub mod organizations;
 pub mod outbox;
