@@ -4,7 +4,7 @@
 //! spares work and protects nothing: whatever a leader does must be safe to do twice.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer};
+use diesel::sql_types::{BigInt, Integer};
 use diesel_async::RunQueryDsl;
 
 use super::error::StoreError;
@@ -14,7 +14,7 @@ use super::shared::Store;
 /// The advisory lock of the leader: the bytes of "upkeep!!".
 const LOCK: i64 = i64::from_be_bytes(*b"upkeep!!");
 
-diesel::define_sql_function!(fn pg_try_advisory_lock(key: BigInt) -> Bool);
+diesel::define_sql_function!(fn pg_try_advisory_lock(key: BigInt) -> diesel::sql_types::Bool);
 
 /// Becomes the leader, or stays it with the connection `held`; `None` while another process leads.
 pub async fn lead(store: &Store, held: Option<Conn>) -> Result<Option<Conn>, StoreError> {

@@ -5,6 +5,8 @@ mod cli;
 mod embedded;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod harness;
 mod house;
 #[cfg(test)]
 mod process;
