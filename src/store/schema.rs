@@ -1,4 +1,4 @@
-// Generated from the migrated database, and held against it by a test (tests/it/house/schema.rs).
+//! The tables as the migrated database has them; tests/it/house/schema.rs holds this text against it.
 
 diesel::table! {
     all_deliveries (environment_id, id) {

@@ -1,3 +1,5 @@
+//! How settings become sections, and every fault is found.
+
 use super::*;
 use crate::config::settings::Origin;
 
