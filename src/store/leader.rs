@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Integer};
 use diesel_async::RunQueryDsl;
 
 use super::error::StoreError;
-use super::pool::Conn;
+use super::conn::Conn;
 use super::shared::Store;
 
 /// The advisory lock of the leader: the bytes of "upkeep!!".
