@@ -1,0 +1,233 @@
+//! Who may do what: the whole matrix, made from the route table, so that a new route cannot be forgotten.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use tidings::domain::access::Permission;
+use tidings::http::{Route, routes};
+
+use crate::harness::{Client, Receiver, Reply, TestPlatform};
+
+/// Sends what the route takes, so that a call which is let through succeeds or fails for its own reasons.
+async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Reply {
+    let noun = route.path.split('/').nth(1).unwrap();
+    let mut path = route.path.clone();
+    if let Some(id) = ids.get(noun) {
+        path = path.replace("{id}", id);
+    }
+    let path = path.replace("{external_id}", &ids["external_id"]);
+    let request = client.request(route.method.as_str().parse().unwrap(), &path);
+    let body = match route.operation_id {
+        "create_event" => json!({ "event": "a", "data": {} }),
+        "create_event_batch" => json!({ "events": [{ "event": "a", "data": {} }] }),
+        "create_webhook_endpoint" => {
+            json!({ "endpoint_url": "http://127.0.0.1:7/new", "events": [] })
+        }
+        "create_organization" => json!({ "name": "New" }),
+        _ => json!({}),
+    };
+    let takes_body = ["POST", "PUT", "PATCH"].contains(&route.method.as_str());
+    client
+        .send(if takes_body {
+            request.json(&body)
+        } else {
+            request
+        })
+        .await
+}
+
+/// One object of each noun, and their ids by the first segment of the path.
+async fn furnish(platform: &TestPlatform) -> HashMap<&'static str, String> {
+    let receiver = Receiver::answering([200]).await;
+    let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
+    let event = platform.publish("a", json!({})).await;
+    platform.dispatch_due().await;
+    let delivery = platform.delivery_of(&event).await;
+    let body = json!({ "name": "Acme", "external_id": "customer-1" });
+    let organization = platform
+        .client()
+        .post("/organizations", &body)
+        .await
+        .expect(201);
+    let id = |object: &Value| object["id"].as_str().unwrap().to_owned();
+    HashMap::from([
+        ("events", id(&event)),
+        ("webhook_endpoints", id(&endpoint)),
+        ("deliveries", id(&delivery)),
+        ("organizations", id(&organization)),
+        ("external_id", "customer-1".to_owned()),
+    ])
+}
+
+/// Ids of the right kinds that name nothing anywhere.
+fn unknown() -> HashMap<&'static str, String> {
+    let id = |prefix: &str| format!("{prefix}_01KDWX4V00000000000000TEST");
+    HashMap::from([
+        ("events", id("event")),
+        ("webhook_endpoints", id("we")),
+        ("deliveries", id("dlv")),
+        ("organizations", id("org")),
+        ("external_id", "nobody".to_owned()),
+    ])
+}
+
+fn guarded() -> impl Iterator<Item = &'static Route> {
+    routes().iter().filter(|route| route.permission.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_refuses_a_caller_without_a_valid_key() {
+    let platform = TestPlatform::usual().await;
+    let ids = furnish(&platform).await;
+    for route in guarded() {
+        for key in [
+            None,
+            Some("sk_wrong"),
+            Some(""),
+            Some("sk_0000000000000000000000000000000000000000000"),
+        ] {
+            let reply = call(&platform.client().with_key(key), route, &ids).await;
+            assert_eq!(
+                reply.verdict(),
+                (401, "unauthorized".to_owned()),
+                "{route:?} {key:?}"
+            );
+            assert!(
+                reply.header("x-request-id").starts_with("req_"),
+                "{route:?}"
+            );
+            assert_eq!(reply.header("www-authenticate"), "Bearer");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_refuses_every_permission_but_its_own() {
+    let platform = TestPlatform::usual().await;
+    let ids = furnish(&platform).await;
+    let mut clients = Vec::new();
+    for permission in Permission::ALL {
+        clients.push((permission, platform.client_who_may(&[permission]).await));
+    }
+    for route in guarded() {
+        for (held, client) in &clients {
+            if Some(*held) == route.permission || *held == Permission::Admin {
+                continue;
+            }
+            let reply = call(client, route, &ids).await;
+            assert_eq!(
+                reply.verdict(),
+                (403, "forbidden".to_owned()),
+                "{route:?} with {held}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_lets_its_own_permission_and_an_administrator_through() {
+    let platform = TestPlatform::usual().await;
+    // deletions last, or there would be nothing for the others
+    let mut all: Vec<_> = guarded().collect();
+    all.sort_by_key(|route| route.method == "DELETE");
+    for permission in [None, Some(Permission::Admin)] {
+        let platform = if permission.is_some() {
+            TestPlatform::usual().await
+        } else {
+            TestPlatform::builder().beside(&platform).start().await
+        };
+        let ids = furnish(&platform).await;
+        for route in &all {
+            let held = permission.or(route.permission).unwrap();
+            let client = platform.client_who_may(&[held]).await;
+            let reply = call(&client, route, &ids).await;
+            assert!(
+                reply.status < 300,
+                "{route:?} with {held}: {} {}",
+                reply.status,
+                reply.text()
+            );
+        }
+        platform.dispatch_due().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_another_environment_is_answered_exactly_like_one_that_is_not_there() {
+    let platform = TestPlatform::usual().await;
+    let ids = furnish(&platform).await;
+    let foreign = platform.foreign_client().await;
+    for route in guarded().filter(|route| route.path.contains("id}")) {
+        let theirs = call(&foreign, route, &ids).await;
+        let nobodys = call(&foreign, route, &unknown()).await;
+
+        assert_eq!(
+            theirs.verdict(),
+            (404, "entity_not_found".to_owned()),
+            "{route:?}"
+        );
+        let blank = |reply: &Reply, ids: &HashMap<&str, String>| {
+            ids.values()
+                .fold(reply.text().to_owned(), |text, id| text.replace(id, "ID"))
+        };
+        assert_eq!(
+            blank(&theirs, &ids),
+            blank(&nobodys, &unknown()),
+            "{route:?}"
+        );
+        let names = |reply: &Reply| {
+            let mut names: Vec<_> = reply.headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&theirs), names(&nobodys), "{route:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_filters_show_nothing_of_another_environment() {
+    let platform = TestPlatform::usual().await;
+    let ids = furnish(&platform).await;
+    let foreign = platform.foreign_client().await;
+    for path in [
+        "/events".to_owned(),
+        "/webhook_endpoints".to_owned(),
+        "/deliveries".to_owned(),
+        format!("/deliveries?event_id={}", ids["events"]),
+        format!(
+            "/deliveries?webhook_endpoint_id={}",
+            ids["webhook_endpoints"]
+        ),
+        format!("/deliveries?order=asc&before={}", ids["deliveries"]),
+        "/organizations".to_owned(),
+        "/organizations?search=Acme".to_owned(),
+        format!("/organizations?order=asc&before={}", ids["organizations"]),
+    ] {
+        let list = foreign.get(&path).await;
+        if list.status == 200 {
+            assert_eq!(list.json()["data"], json!([]), "{path}");
+        } else {
+            assert_eq!(list.verdict(), (400, "invalid_cursor".to_owned()), "{path}");
+        }
+    }
+    let bound = json!({ "event": "a", "data": {}, "organization_id": ids["organizations"] });
+    foreign.post("/events", &bound).await.expect(201);
+    assert_eq!(platform.deliveries("").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_stops_working() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client_who_may(&[Permission::EventsRead]).await;
+    assert_eq!(client.get("/events").await.status, 200);
+
+    let sql = platform.sql().await;
+    sql.execute("UPDATE api_keys SET revoked_at = now()", &[])
+        .await
+        .unwrap();
+
+    crate::harness::eventually("the key is refused", async || {
+        (client.get("/events").await.status == 401).then_some(())
+    })
+    .await;
+}

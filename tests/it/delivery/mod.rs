@@ -1,0 +1,1 @@
+//! Deliveries: what receivers get, when, and what is recorded of it.

@@ -1,0 +1,1 @@
+//! The feed: every event once, in one order, for every reader.

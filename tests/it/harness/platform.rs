@@ -1,0 +1,244 @@
+//! A platform: the real runtime parts on port 0, with a clock that stands still until a test moves it.
+//!
+//! The HTTP server has a thread of its own, so that it goes on, and can be stopped, whatever becomes of the
+//! test's runtime. Without `dispatching`, nothing is sent but by `dispatch_due`.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidings::app::{App, api_keys, environments};
+use tidings::dispatch::Drained;
+use tidings::domain::access::Permission;
+use tidings::domain::id::EnvironmentId;
+use tidings::domain::time::Clock;
+use tidings::http::server::{self, ServerSettings};
+use tidings::runtime::{Foundation, Platform, PlatformSettings};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Builder, Client, Database, Receiver, database};
+
+pub(crate) struct TestPlatform {
+    pub(crate) clock: Clock,
+    pub(crate) environment: EnvironmentId,
+    client: Client,
+    parts: Platform,
+    http: actix_web::dev::ServerHandle,
+    dispatch: Option<(JoinHandle<Drained>, CancellationToken)>,
+    // last, so that everything else has let go of it
+    pub(super) database: Arc<Database>,
+}
+
+impl TestPlatform {
+    pub(crate) fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The usual one.
+    pub(crate) async fn usual() -> Self {
+        Self::builder().start().await
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the platform owns its dispatcher and stops it in `finish`"
+    )]
+    pub(super) async fn start(builder: Builder) -> Self {
+        let Builder {
+            config,
+            clock,
+            dispatching,
+            database,
+        } = builder;
+        let database = match database {
+            Some(database) => database,
+            None => Arc::new(Database::make().await),
+        };
+        let foundation =
+            Foundation::lay(&config, database.url(), &database::secrets(), &clock).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let settings = PlatformSettings {
+            clock: clock.clone(),
+            public_url: base.clone(),
+            hand_over: dispatching,
+        };
+        let mut parts = Platform::build(&config, foundation.unwrap().store, settings).unwrap();
+        let environment = match environments::list(&parts.app).await.unwrap().first() {
+            Some(first) => first.id,
+            None => {
+                environments::create(&parts.app, "default")
+                    .await
+                    .unwrap()
+                    .id
+            }
+        };
+        let http = serve(&parts.app, listener, config.server.body_bytes_max);
+        let dispatch = dispatching.then(|| {
+            database.leases_may_stay();
+            let stop = CancellationToken::new();
+            let running = tokio::spawn(parts.dispatcher(&config).run(stop.clone()));
+            (running, stop)
+        });
+        let key = new_key(&parts.app, environment, &[Permission::Admin]).await;
+        Self {
+            clock,
+            environment,
+            client: Client::new(base, Some(key)),
+            parts,
+            http,
+            dispatch,
+            database,
+        }
+    }
+
+    /// Stops the dispatcher as a shutdown does: what was under way has ended and is settled.
+    pub(crate) async fn finish(mut self) -> Drained {
+        let (running, stop) = self.dispatch.take().expect("a dispatching platform");
+        stop.cancel();
+        running.await.unwrap()
+    }
+
+    /// A caller who may do everything in the first environment.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A caller who may do this and nothing else.
+    pub(crate) async fn client_who_may(&self, permissions: &[Permission]) -> Client {
+        let key = new_key(&self.parts.app, self.environment, permissions).await;
+        self.client.with_key(Some(&key))
+    }
+
+    /// An administrator of another environment.
+    pub(crate) async fn foreign_client(&self) -> Client {
+        let name = format!("foreign {}", rand::random::<u64>());
+        let environment = environments::create(&self.parts.app, &name).await.unwrap();
+        let key = new_key(&self.parts.app, environment.id, &[Permission::Admin]).await;
+        self.client.with_key(Some(&key))
+    }
+
+    pub(crate) async fn sql(&self) -> tokio_postgres::Client {
+        self.database.connect().await
+    }
+
+    /// Sends everything that is due and settles it; answers how many attempts that were.
+    pub(crate) async fn dispatch_due(&self) -> usize {
+        self.parts.courier.dispatch_due().await.unwrap()
+    }
+
+    /// Moves time on and sends what has become due.
+    pub(crate) async fn dispatch_after(&self, wait: Duration) -> usize {
+        self.clock.advance(wait);
+        self.dispatch_due().await
+    }
+
+    pub(crate) fn parts(&self) -> &Platform {
+        &self.parts
+    }
+
+    /// Registers an endpoint for these patterns; answers it as it was shown.
+    pub(crate) async fn create_endpoint<const N: usize>(
+        &self,
+        receiver: &Receiver,
+        patterns: [&str; N],
+    ) -> Value {
+        self.register(json!({ "endpoint_url": receiver.url(), "events": patterns.to_vec() }))
+            .await
+    }
+
+    pub(crate) async fn register(&self, endpoint: Value) -> Value {
+        self.client
+            .post("/webhook_endpoints", &endpoint)
+            .await
+            .expect(201)
+    }
+
+    /// Publishes an event; answers it as it was recorded.
+    pub(crate) async fn publish(&self, event: &str, data: Value) -> Value {
+        let body = json!({ "event": event, "data": data });
+        self.client.post("/events", &body).await.expect(201)
+    }
+
+    /// The deliveries that a query finds, oldest first.
+    pub(crate) async fn deliveries(&self, query: &str) -> Vec<Value> {
+        let path = format!("/deliveries?order=asc&limit=100&{query}");
+        let list = self.client.get(&path).await.expect(200);
+        list["data"].as_array().unwrap().clone()
+    }
+
+    /// The one delivery of an event.
+    pub(crate) async fn delivery_of(&self, event: &Value) -> Value {
+        let deliveries = self
+            .deliveries(&format!("event_id={}", event["id"].as_str().unwrap()))
+            .await;
+        let [delivery] = &deliveries[..] else {
+            panic!("one delivery expected: {deliveries:?}");
+        };
+        delivery.clone()
+    }
+
+    pub(crate) async fn attempts(&self, delivery: &Value) -> Vec<Value> {
+        let path = format!("/deliveries/{}/attempts", delivery["id"].as_str().unwrap());
+        let list = self.client.get(&path).await.expect(200);
+        list["data"].as_array().unwrap().clone()
+    }
+
+    /// What the attempts of an event's one delivery came to, such as `refused 500`.
+    pub(crate) async fn outcomes(&self, event: &Value) -> Vec<String> {
+        let attempts = self.attempts(&self.delivery_of(event).await).await;
+        attempts
+            .iter()
+            .map(|attempt| match attempt["status"].as_u64() {
+                Some(status) => format!("{} {status}", attempt["outcome"].as_str().unwrap()),
+                None => attempt["outcome"].as_str().unwrap().to_owned(),
+            })
+            .collect()
+    }
+}
+
+impl Drop for TestPlatform {
+    fn drop(&mut self) {
+        if let Some((running, stop)) = &self.dispatch {
+            stop.cancel();
+            running.abort();
+        }
+        // sent at once; nobody waits for its end
+        drop(self.http.stop(false));
+    }
+}
+
+/// Serves on a thread of its own.
+fn serve(
+    app: &App,
+    listener: std::net::TcpListener,
+    body_bytes_max: usize,
+) -> actix_web::dev::ServerHandle {
+    let settings = ServerSettings {
+        listeners: vec![listener],
+        workers: NonZeroUsize::MIN,
+        body_bytes_max,
+        shutdown_grace: Duration::from_secs(1),
+    };
+    let app = app.clone();
+    let (started, handle) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let (server, _addresses) = server::serve(app, settings).unwrap();
+            started.send(server.handle()).unwrap();
+            server.await.unwrap();
+        });
+    });
+    handle.recv().unwrap()
+}
+
+async fn new_key(app: &App, environment: EnvironmentId, permissions: &[Permission]) -> String {
+    let key = api_keys::create(app, environment, "test", permissions.to_vec()).await;
+    key.unwrap().1.expose().to_owned()
+}
