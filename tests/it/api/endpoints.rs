@@ -27,7 +27,7 @@ async fn an_endpoint_is_shown_with_every_member_of_the_contract_and_its_secret()
     let platform = TestPlatform::usual().await;
     let now = tidings::domain::time::to_text(platform.clock.now());
 
-    let created = platform.register(at(9)).await;
+    let created = platform.register(at(7009)).await;
 
     let secret = created["secret"].as_str().unwrap();
     assert!(
@@ -38,7 +38,7 @@ async fn an_endpoint_is_shown_with_every_member_of_the_contract_and_its_secret()
     assert_eq!(
         created,
         json!({
-            "object": "webhook_endpoint", "id": created["id"], "endpoint_url": "http://127.0.0.1:9/hook",
+            "object": "webhook_endpoint", "id": created["id"], "endpoint_url": "http://127.0.0.1:7009/hook",
             "secret": secret, "status": "enabled", "events": ["a.b"], "organization_id": null,
             "description": "", "retry_delays_seconds": null, "disabled_reason": null, "failing_since": null,
             "previous_secret_expires_at": null, "created_at": now, "updated_at": now,
@@ -61,7 +61,7 @@ async fn an_endpoint_is_shown_with_every_member_of_the_contract_and_its_secret()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_masked_for_a_key_that_may_not_read_secrets() {
     let platform = TestPlatform::usual().await;
-    let created = platform.register(at(9)).await;
+    let created = platform.register(at(7009)).await;
     let reader = platform.client_who_may(&[Permission::EndpointsRead]).await;
     let writer = platform.client_who_may(&[Permission::EndpointsWrite]).await;
     let trusted = platform
@@ -71,7 +71,7 @@ async fn a_secret_is_masked_for_a_key_that_may_not_read_secrets() {
     let shown = [
         reader.get(&path(&created)).await.expect(200),
         reader.get("/webhook_endpoints").await.expect(200)["data"][0].clone(),
-        writer.post("/webhook_endpoints", &at(10)).await.expect(201),
+        writer.post("/webhook_endpoints", &at(7010)).await.expect(201),
         writer.patch(&path(&created), &json!({})).await.expect(200),
         writer
             .post(&format!("{}/rotate_secret", path(&created)), &json!({}))
@@ -97,7 +97,7 @@ async fn a_caller_may_bring_the_secret() {
     let platform = TestPlatform::usual().await;
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-    let mut body = at(9);
+    let mut body = at(7009);
     body["secret"] = json!(secret);
     let created = platform.register(body).await;
 
@@ -109,7 +109,7 @@ async fn a_caller_may_bring_the_secret() {
         "whsec_!",
         "",
     ] {
-        let mut body = at(10);
+        let mut body = at(7010);
         body["secret"] = json!(bad);
         let refused = platform.client().post("/webhook_endpoints", &body).await;
         assert_eq!(
@@ -124,7 +124,7 @@ async fn a_caller_may_bring_the_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_sealed_at_rest() {
     let platform = TestPlatform::usual().await;
-    let created = platform.register(at(9)).await;
+    let created = platform.register(at(7009)).await;
     platform
         .client()
         .post(&format!("{}/rotate_secret", path(&created)), &json!({}))
@@ -146,21 +146,21 @@ async fn secrets_are_sealed_at_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_is_registered_once_in_an_environment_and_again_after_deletion() {
     let platform = TestPlatform::usual().await;
-    let first = platform.register(at(9)).await;
-    let second = platform.register(at(10)).await;
+    let first = platform.register(at(7009)).await;
+    let second = platform.register(at(7010)).await;
 
-    let duplicate = platform.client().post("/webhook_endpoints", &at(9)).await;
+    let duplicate = platform.client().post("/webhook_endpoints", &at(7009)).await;
     let moved = platform
         .client()
         .patch(
             &path(&second),
-            &json!({ "endpoint_url": at(9)["endpoint_url"] }),
+            &json!({ "endpoint_url": at(7009)["endpoint_url"] }),
         )
         .await;
     let foreign = platform
         .foreign_client()
         .await
-        .post("/webhook_endpoints", &at(9))
+        .post("/webhook_endpoints", &at(7009))
         .await;
     let deleted = platform.client().delete(&path(&first)).await;
 
@@ -168,14 +168,14 @@ async fn a_url_is_registered_once_in_an_environment_and_again_after_deletion() {
     assert_eq!(moved.verdict(), (409, "duplicate_endpoint".to_owned()));
     assert_eq!(foreign.status, 201);
     assert_eq!((deleted.status, deleted.text()), (204, ""));
-    let reborn = platform.register(at(9)).await;
+    let reborn = platform.register(at(7009)).await;
     assert_ne!(reborn["id"], first["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn patch_and_put_change_what_they_name() {
     let platform = TestPlatform::usual().await;
-    let created = platform.register(at(9)).await;
+    let created = platform.register(at(7009)).await;
     platform.clock.advance(minutes(1));
 
     let disabled = platform
@@ -225,7 +225,7 @@ async fn patch_and_put_change_what_they_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_is_wrong_with_an_endpoint_is_told_at_once() {
     let platform = TestPlatform::usual().await;
-    let created = platform.register(at(9)).await;
+    let created = platform.register(at(7009)).await;
 
     let empty = platform
         .client()
@@ -274,7 +274,7 @@ async fn everything_that_is_wrong_with_an_endpoint_is_told_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_endpoint_is_gone_from_every_verb() {
     let platform = TestPlatform::usual().await;
-    let created = platform.register(at(9)).await;
+    let created = platform.register(at(7009)).await;
     platform.client().delete(&path(&created)).await;
     let client = platform.client();
 
@@ -305,7 +305,7 @@ async fn a_deleted_endpoint_is_gone_from_every_verb() {
 async fn endpoints_are_paged_newest_first() {
     let platform = TestPlatform::usual().await;
     let mut ids = Vec::new();
-    for port in 1..=5 {
+    for port in 7001..=7005 {
         ids.push(platform.register(at(port)).await["id"].clone());
         platform.clock.advance(minutes(1));
     }

@@ -9,7 +9,7 @@ use crate::harness::{Receiver, TestPlatform};
 #[tokio::test(flavor = "multi_thread")]
 async fn creating_an_endpoint_twice_under_one_key_gives_the_same_endpoint_with_its_secret() {
     let platform = TestPlatform::usual().await;
-    let body = json!({ "endpoint_url": "http://127.0.0.1:9/a", "events": ["a.b"] });
+    let body = json!({ "endpoint_url": "http://127.0.0.1:7009/a", "events": ["a.b"] });
 
     let requests = (0..8).map(|_| {
         platform
@@ -29,7 +29,7 @@ async fn creating_an_endpoint_twice_under_one_key_gives_the_same_endpoint_with_i
         .await
         .expect(200);
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
-    let other = json!({ "endpoint_url": "http://127.0.0.1:9/b", "events": [] });
+    let other = json!({ "endpoint_url": "http://127.0.0.1:7009/b", "events": [] });
     let reused = platform
         .client()
         .post_once("/webhook_endpoints", "k", &other)
@@ -40,7 +40,7 @@ async fn creating_an_endpoint_twice_under_one_key_gives_the_same_endpoint_with_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_remembered_answer_shows_the_secret_only_to_a_key_that_may_read_secrets() {
     let platform = TestPlatform::usual().await;
-    let body = json!({ "endpoint_url": "http://127.0.0.1:9/a", "events": [] });
+    let body = json!({ "endpoint_url": "http://127.0.0.1:7009/a", "events": [] });
     let created = platform
         .client()
         .post_once("/webhook_endpoints", "k", &body)
@@ -68,7 +68,7 @@ async fn a_remembered_answer_shows_the_secret_only_to_a_key_that_may_read_secret
 async fn a_rotation_under_one_key_rotates_once() {
     let platform = TestPlatform::usual().await;
     let created = platform
-        .register(json!({ "endpoint_url": "http://127.0.0.1:9/a", "events": [] }))
+        .register(json!({ "endpoint_url": "http://127.0.0.1:7009/a", "events": [] }))
         .await;
     let path = format!(
         "/webhook_endpoints/{}/rotate_secret",

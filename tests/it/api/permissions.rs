@@ -21,7 +21,7 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
         "create_event" => json!({ "event": "a", "data": {} }),
         "create_event_batch" => json!({ "events": [{ "event": "a", "data": {} }] }),
         "create_webhook_endpoint" => {
-            json!({ "endpoint_url": "http://127.0.0.1:7/new", "events": [] })
+            json!({ "endpoint_url": "http://127.0.0.1:7007/new", "events": [] })
         }
         "create_organization" => json!({ "name": "New" }),
         _ => json!({}),

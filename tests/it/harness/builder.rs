@@ -23,6 +23,8 @@ impl Builder {
         let mut config = load_from(None, [], &[]).unwrap().config;
         config.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
         config.database.connections_max = 10;
+        // the tests' own server does not wait for the disk
+        config.database.unsafe_durability = true;
         Self {
             config,
             // the present, because receivers compare a signature's time with their own clock

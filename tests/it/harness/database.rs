@@ -153,6 +153,10 @@ async fn start() -> (String, Option<Child>) {
         .spawn()
         .unwrap();
     let url = embedded.url().to_owned();
+    // dropping a database writes a checkpoint, and seconds would go by for each test
+    let admin = connect(&url).await;
+    run(&admin, "ALTER SYSTEM SET fsync = off").await;
+    run(&admin, "SELECT pg_reload_conf()").await;
     // its locks are held to the end of the process
     std::mem::forget(embedded);
     (url, Some(watcher))
@@ -191,17 +195,18 @@ async fn keep(server: String, mut orders: mpsc::UnboundedReceiver<Order>) {
                     .get_dbname()
                     .unwrap()
                     .to_owned();
+                let _gone = answer.send(leased);
                 let _best_effort = admin
                     .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
                     .await;
-                let _gone = answer.send(leased);
             }
         }
     }
 }
 
 async fn migrate(url: &str) {
-    let config = load_from(None, [], &[]).unwrap().config;
+    let mut config = load_from(None, [], &[]).unwrap().config;
+    config.database.unsafe_durability = true;
     let laid = Foundation::lay(&config, url, &secrets(), &Clock::System).await;
     let keep = UpkeepSettings {
         events_for: config.events.retention,
