@@ -13,7 +13,8 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, environments, idempotency, leader, outbox, partitions, retention,
+    Conn, Store, StoreError, environments, idempotency, installation, leader, outbox, partitions,
+    retention,
 };
 
 /// How often upkeep looks.
@@ -55,38 +56,49 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
         let partitions_due = partitions_at.is_none_or(|at| at.elapsed() >= PARTITIONS_EVERY);
         let round = async {
             if partitions_due {
-                keep_partitions(&store, &clock, settings).await?;
+                report("partitions", create_partitions(&store, &clock).await);
+                report("retention", drop_partitions(&store, &clock, settings).await);
             }
-            sweep(&store, &clock, settings).await
+            report("sweep", sweep(&store, &clock, settings).await);
         };
-        let done = tokio::select! {
+        tokio::select! {
             () = stop.cancelled() => return,
-            done = round => done,
-        };
-        match done {
-            Ok(()) if partitions_due => partitions_at = Some(Instant::now()),
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(error = %error, "upkeep was not finished; it will be tried again")
-            }
+            () = round => {}
+        }
+        if partitions_due {
+            partitions_at = Some(Instant::now());
         }
     }
 }
 
-/// Makes the weeks ahead, and drops those that retention has passed.
-pub async fn keep_partitions(
-    store: &Store,
-    clock: &Clock,
-    settings: UpkeepSettings,
-) -> Result<(), StoreError> {
-    let now = clock.now();
+/// One step that fails does not keep the others from being done.
+fn report(step: &str, done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        tracing::warn!(step, error = %error, "upkeep was not finished; it will be tried again");
+    }
+}
+
+/// Makes the weeks ahead. What cannot be made now is made in a later round: its rows have the default partition.
+pub async fn create_partitions(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let mut conn = store.conn().await?;
+    let now = installation::time(&mut conn, clock.for_database()).await?;
     for week in partitions::create_ahead(&mut conn, now).await? {
         tracing::warn!(
             week,
             "partitions not made; their rows go to the default partition"
         );
     }
+    Ok(())
+}
+
+/// Drops the weeks that retention has passed.
+pub async fn drop_partitions(
+    store: &Store,
+    clock: &Clock,
+    settings: UpkeepSettings,
+) -> Result<(), StoreError> {
+    let mut conn = store.conn().await?;
+    let now = installation::time(&mut conn, clock.for_database()).await?;
     for week in partitions::ended_before(&mut conn, now - settings.events_for).await? {
         for environment in environments::all(&mut conn).await? {
             retention::mark_dropped(&mut conn, environment.id, week.next()).await?;
@@ -103,8 +115,8 @@ pub async fn sweep(
     clock: &Clock,
     settings: UpkeepSettings,
 ) -> Result<(), StoreError> {
-    let now = clock.now();
     let mut conn = store.conn().await?;
+    let now = installation::time(&mut conn, clock.for_database()).await?;
     for environment in environments::all(&mut conn).await? {
         let before = now - settings.idempotency_keys_for;
         for _ in 0..BITES_MAX {

@@ -70,6 +70,8 @@ CREATE TABLE deliveries (
 CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT;
 
 CREATE INDEX deliveries_endpoint ON deliveries (environment_id, endpoint_id, id);
+-- What went wrong is rare and looked for.
+CREATE INDEX deliveries_not_delivered ON deliveries (environment_id, state, id) WHERE state <> 'delivered';
 
 -- One POST each. The key holds the lease and not the number: a worker that lost its lease still records
 -- what it did, and a settlement that runs twice records it once.

@@ -16,7 +16,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
 use crate::store::attempts::{self, Recorded};
 use crate::store::outbox::NewDelivery;
-use crate::store::{deliveries, endpoints, events, outbox};
+use crate::store::{Conn, deliveries, endpoints, events, installation, outbox};
 
 /// Attempts of one delivery that are shown; a schedule has at most 21.
 const ATTEMPTS_SHOWN_MAX: i64 = 100;
@@ -36,7 +36,11 @@ pub async fn list(
 /// Finds one delivery.
 pub async fn find(app: &App, caller: &Caller, id: DeliveryId) -> Result<Delivery, AppError> {
     let mut conn = app.store().conn().await?;
-    let delivery = deliveries::find(&mut conn, caller.environment, id).await?;
+    found(&mut conn, caller, id).await
+}
+
+async fn found(conn: &mut Conn, caller: &Caller, id: DeliveryId) -> Result<Delivery, AppError> {
+    let delivery = deliveries::find(conn, caller.environment, id).await?;
     delivery.ok_or_else(|| AppError::not_found(Noun::Delivery, &id))
 }
 
@@ -113,7 +117,11 @@ pub async fn replay(
             if let Some(made) =
                 once::made_before::<DeliveryId>(conn, environment, key.as_ref()).await?
             {
-                return Ok(made);
+                return found(conn, caller, made).await;
+            }
+            // Under the lock: retention takes it too before an event goes.
+            if events::find(conn, environment, old.event).await?.is_none() {
+                return Err(AppError::not_found(Noun::Event, &old.event));
             }
             let new = NewDelivery {
                 id: DeliveryId::for_event(old.event),
@@ -122,11 +130,12 @@ pub async fn replay(
                 leased: false,
                 replay_of: Some(id),
             };
-            outbox::insert(conn, environment, app.clock().now(), None, &[new]).await?;
+            let now = installation::time(conn, app.clock().for_database()).await?;
+            outbox::insert(conn, environment, now, None, &[new]).await?;
             once::remember(app, conn, environment, key.as_ref(), new.id).await?;
-            Ok::<_, AppError>(new.id)
+            found(conn, caller, new.id).await
         })
         .await?;
     app.handoff().wake();
-    find(app, caller, replayed).await
+    Ok(replayed)
 }

@@ -53,6 +53,8 @@ pub async fn list(
     size: PageSize,
 ) -> Result<Page<Event>, AppError> {
     let mut conn = app.store().conn().await?;
+    let rows = events::page(&mut conn, caller.environment, filter, after, size).await?;
+    // After the page was read: a cursor that retention passed in between must not skip what went with it.
     if let Some(cursor) = after {
         match events::cursor_state(&mut conn, caller.environment, cursor).await? {
             CursorState::Valid => {}
@@ -68,7 +70,6 @@ pub async fn list(
             }
         }
     }
-    let rows = events::page(&mut conn, caller.environment, filter, after, size).await?;
     let query = PageQuery {
         size,
         order: Order::Ascending,

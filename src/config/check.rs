@@ -25,6 +25,7 @@ impl Config {
             self.connections(),
             self.keys(),
             self.retention(),
+            self.idempotency(),
             self.queue(),
             self.connect(),
             self.lease(),
@@ -74,6 +75,14 @@ impl Config {
                 "secrets.master_key_file",
                 "is set beside secrets.master_key; set one of them",
             )
+        })
+    }
+
+    fn idempotency(&self) -> Option<Fault> {
+        (self.events.idempotency_retention > self.events.retention).then(|| {
+            let message =
+                "must not be more than events.retention: an answer is read back from its events";
+            Fault::contradiction("events.idempotency_retention", message)
         })
     }
 

@@ -26,10 +26,18 @@ type Transactions = <Conn as AsyncConnection>::TransactionManager;
 
 /// How long an unknown outcome is looked into.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
-/// How often a batch is begun anew because its connection, and with it its transaction, was gone before COMMIT.
-const CONNECTIONS_LOST_MAX: u32 = 2;
+/// How often a transaction is run that changes nothing.
+const TRIES_MAX: u32 = 4;
+/// How long the second try waits; later ones wait longer.
+const WAIT_BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// How many environments' tables and places are remembered.
 const ENVIRONMENTS_MAX: usize = 10_000;
+
+/// What became of a commit that was not answered.
+enum Fate {
+    Committed,
+    Absent,
+}
 
 /// What became of one request.
 pub(super) enum Committed {
@@ -45,20 +53,13 @@ pub(super) enum Failure {
     Unavailable(String),
     /// The database refused a row or a statement; nothing was written.
     Refused(StoreError),
-    /// COMMIT was sent, and its outcome is not known.
-    Unknown {
-        reason: String,
-        first: Option<EventId>,
-    },
 }
 
 impl Failure {
     /// The same failure for another request of the batch.
     pub(super) fn again(&self) -> Self {
         match self {
-            Self::Unavailable(reason) | Self::Unknown { reason, .. } => {
-                Self::Unavailable(reason.clone())
-            }
+            Self::Unavailable(reason) => Self::Unavailable(reason.clone()),
             Self::Refused(error) => Self::Unavailable(error.to_string()),
         }
     }
@@ -78,9 +79,7 @@ impl From<StoreError> for Failure {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Unavailable(reason) | Failure::Unknown { reason, .. } => {
-                Self::Unavailable(reason)
-            }
+            Failure::Unavailable(reason) => Self::Unavailable(reason),
             Failure::Refused(error) => error,
         }
     }
@@ -129,43 +128,43 @@ impl Committer {
     }
 
     /// Commits the requests of one environment in one transaction; answers each, in order.
+    ///
+    /// Shape: a transaction that is known to have changed nothing is run again a few times: its connection was
+    /// dead, or another held a lock for too long. Only then is it given up.
     pub(super) async fn commit(
         &self,
         environment: EnvironmentId,
         batch: &[Submission],
     ) -> Result<Vec<Committed>, Failure> {
-        let deadline = Instant::now() + RESOLVE_WITHIN;
-        let mut lost = 0;
+        let mut tries = 1;
         loop {
             let conn = self.store.conn().await?;
-            let (written, outcome) = match self.transact(conn, environment, batch).await {
-                Err(Failure::Unavailable(reason)) if lost < CONNECTIONS_LOST_MAX => {
-                    lost += 1;
-                    tracing::debug!(%environment, reason, "a transaction was lost; running it again");
-                    continue;
+            let failure = match self.transact(conn, environment, batch).await {
+                Ok((written, Ok(()))) => return Ok(self.conclude(environment, written)),
+                Ok((written, Err(unknown))) => {
+                    match self.resolve(environment, &written, &unknown).await? {
+                        Fate::Committed => return Ok(self.conclude(environment, written)),
+                        Fate::Absent => Failure::Unavailable(unknown),
+                    }
                 }
-                other => other?,
+                Err(failure) => failure,
             };
-            let Err(Failure::Unknown { reason, first }) = outcome else {
-                return outcome.map(|()| self.conclude(environment, written));
-            };
-            tracing::warn!(%environment, reason, "the outcome of a commit is unknown; looking for its rows");
-            if self.is_there(environment, first, deadline).await? {
-                return Ok(self.conclude(environment, written));
+            if tries == TRIES_MAX {
+                return Err(failure);
             }
-            if Instant::now() >= deadline {
-                return Err(Failure::Unavailable(reason));
-            }
+            tracing::debug!(%environment, ?failure, "a transaction changed nothing; running it again");
+            tokio::time::sleep(WAIT_BETWEEN_TRIES * tries).await;
+            tries += 1;
         }
     }
 
-    /// Runs the transaction up to its commit, and the commit.
+    /// Runs the transaction up to its commit, and the commit; a commit that fails has an unknown outcome.
     async fn transact(
         &self,
         mut conn: Loan<'_>,
         environment: EnvironmentId,
         batch: &[Submission],
-    ) -> Result<(Written, Result<(), Failure>), Failure> {
+    ) -> Result<(Written, Result<(), String>), Failure> {
         let began = Instant::now();
         Transactions::begin_transaction(&mut *conn)
             .await
@@ -173,11 +172,7 @@ impl Committer {
         match self.write(&mut conn, environment, batch, began).await {
             Ok(written) => {
                 let committed = Transactions::commit_transaction(&mut *conn).await;
-                let unknown = |error: diesel::result::Error| Failure::Unknown {
-                    reason: error.to_string(),
-                    first: written.batch.events.first().map(|event| event.id),
-                };
-                let outcome = committed.map_err(unknown);
+                let outcome = committed.map_err(|error| error.to_string());
                 Ok((written, outcome))
             }
             Err(error) => match Transactions::rollback_transaction(&mut *conn).await {
@@ -259,24 +254,38 @@ impl Committer {
         committed
     }
 
-    /// Whether the batch that begins with `first` was committed, on a new connection, under the lock.
-    async fn is_there(
+    /// Finds out what became of a commit that was not answered.
+    ///
+    /// Errors: `Unavailable` when it cannot be found out. Nothing may be run again then.
+    async fn resolve(
         &self,
         environment: EnvironmentId,
-        first: Option<EventId>,
-        deadline: Instant,
-    ) -> Result<bool, Failure> {
+        written: &Written,
+        reason: &str,
+    ) -> Result<Fate, Failure> {
+        tracing::warn!(%environment, reason, "the outcome of a commit is unknown; looking for its rows");
         // A batch of nothing but old answers has changed nothing.
-        let Some(first) = first else { return Ok(true) };
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        let mut conn = reconnecting(remaining, || self.store.dedicated()).await?;
+        let Some(first) = written.batch.events.first() else {
+            return Ok(Fate::Committed);
+        };
+        let fate = reconnecting(RESOLVE_WITHIN, || self.fate_of(environment, first.id)).await;
+        fate.map_err(|error| Failure::Unavailable(error.to_string()))
+    }
+
+    /// Looks for a batch's first event on a new connection, under the lock: the old transaction has ended then.
+    async fn fate_of(
+        &self,
+        environment: EnvironmentId,
+        first: EventId,
+    ) -> Result<Fate, StoreError> {
+        let mut conn = self.store.dedicated().await?;
         let found = conn
             .transaction(async |conn| {
                 events::lock(conn, environment).await?;
                 events::find(conn, environment, first).await
             })
             .await?;
-        Ok(found.is_some())
+        Ok(found.map_or(Fate::Absent, |_| Fate::Committed))
     }
 
     /// The fan-out table that is current under `lock`.

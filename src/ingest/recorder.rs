@@ -164,6 +164,10 @@ impl Inner {
 
     /// Commits batch after batch until nothing of the environment waits.
     async fn drain(&self, environment: EnvironmentId) {
+        let _guard = Abandoned {
+            inner: self,
+            environment,
+        };
         loop {
             // The permit first: what arrives while we wait for it joins the batch.
             let permit = self.connections.acquire().await;
@@ -223,6 +227,30 @@ impl Inner {
                     .collect();
                 answer_all(batch, failed);
             }
+        }
+    }
+}
+
+/// Ends an environment's queue when its task ends badly: those who wait are answered that it failed, and the next
+/// request begins a new queue.
+struct Abandoned<'a> {
+    inner: &'a Inner,
+    environment: EnvironmentId,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        // A task that ends well has ended its queue itself, and the next one may have begun.
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut queues = self.inner.queues();
+        if let Some(queue) = queues.by_environment.remove(&self.environment) {
+            queues.events -= queue
+                .iter()
+                .map(|waiting| waiting.events.len())
+                .sum::<usize>();
+            queues.bytes -= queue.iter().map(|waiting| waiting.weight).sum::<usize>();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! connection breaks the lock is taken again; meanwhile others may release what this worker holds, and the
 //! lease fence keeps the verdicts right.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -15,7 +16,10 @@ use crate::store::handoff::Handoff;
 use crate::store::{Conn, Store, StoreError, outbox, workers};
 
 /// How often other workers are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often in a row a worker's lock must be free before the worker counts as gone: after a restart of the
+/// database every lock is free for a moment, until its worker is back.
+const LOOKS_TO_BE_GONE: u32 = 3;
 
 /// A registered worker.
 pub(super) struct Presence {
@@ -23,11 +27,16 @@ pub(super) struct Presence {
     clock: Clock,
     handoff: Handoff,
     host: String,
-    conn: Option<Conn>,
+    /// Holds the own lock, and is used for nothing else: what goes wrong with others must not cost it.
+    own: Option<Conn>,
+    /// Looks after the others.
+    watch: Option<Conn>,
+    /// How often in a row a worker's lock was free.
+    free: HashMap<WorkerId, u32>,
 }
 
 impl Presence {
-    /// Registers this process, and releases what workers that are gone have left.
+    /// Registers this process.
     pub(super) async fn begin(
         store: Store,
         clock: Clock,
@@ -42,9 +51,11 @@ impl Presence {
             clock,
             handoff,
             host,
-            conn: None,
+            own: None,
+            watch: None,
+            free: HashMap::new(),
         };
-        presence.look().await?;
+        presence.stay().await?;
         Ok(presence)
     }
 
@@ -57,9 +68,11 @@ impl Presence {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.stay().await {
                 tracing::warn!(error = %error, "this worker's presence is in doubt; its connection is made anew");
-                self.conn = None;
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = %error, "other workers were not looked after");
             }
         }
         if let Err(error) = self.leave().await {
@@ -69,37 +82,58 @@ impl Presence {
 
     /// Signs this worker off. What it was cut off from is due again: without its row nobody would look for it.
     async fn leave(&mut self) -> Result<(), StoreError> {
-        let Some(mut conn) = self.conn.take() else {
+        let Some(mut conn) = self.own.take() else {
             return Ok(());
         };
         self.release(&mut conn, self.handoff.worker).await.map(drop)
     }
 
-    /// Makes sure that this worker is registered, and looks after the others.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    /// Makes sure that this worker is registered and its lock is held.
+    async fn stay(&mut self) -> Result<(), StoreError> {
         let own = self.handoff.worker;
-        let mut conn = match self.conn.take() {
+        if let Some(mut conn) = self.own.take()
+            && workers::is_known(&mut conn, own).await?
+        {
+            self.own = Some(conn);
+            return Ok(());
+        }
+        let mut conn = self.store.dedicated().await?;
+        if !workers::register(&mut conn, own, &self.host, self.clock.now()).await? {
+            // The connection that broke is still ending on the server; the next look tries again.
+            let reason = "this worker's lock is still held";
+            return Err(StoreError::Unavailable(reason.to_owned()));
+        }
+        self.own = Some(conn);
+        Ok(())
+    }
+
+    /// Releases what workers that are gone have left.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let mut conn = match self.watch.take() {
             Some(conn) => conn,
-            None => {
-                let mut conn = self.store.dedicated().await?;
-                let now = self.clock.now();
-                if !workers::register(&mut conn, own, &self.host, now).await? {
-                    // The connection that broke is still ending on the server; the next look tries again.
-                    return Err(StoreError::Unavailable(
-                        "this worker's lock is still held".to_owned(),
-                    ));
-                }
-                conn
-            }
+            None => self.store.dedicated().await?,
         };
-        for worker in workers::all(&mut conn).await? {
-            if worker != own && workers::is_gone(&mut conn, worker).await? {
+        let known = workers::all(&mut conn).await?;
+        self.free.retain(|worker, _| known.contains(worker));
+        for worker in known {
+            if worker == self.handoff.worker {
+                continue;
+            }
+            if !workers::take_lock(&mut conn, worker).await? {
+                self.free.remove(&worker);
+                continue;
+            }
+            let looks = self.free.entry(worker).or_insert(0);
+            *looks += 1;
+            if *looks >= LOOKS_TO_BE_GONE {
                 let released = self.release(&mut conn, worker).await?;
                 tracing::info!(worker.id = %worker, released, "a worker is gone; its deliveries are due again");
                 self.handoff.wake();
+            } else {
+                workers::give_lock_back(&mut conn, worker).await?;
             }
         }
-        self.conn = Some(conn);
+        self.watch = Some(conn);
         Ok(())
     }
 
@@ -107,9 +141,8 @@ impl Presence {
     async fn release(&self, conn: &mut Conn, worker: WorkerId) -> Result<usize, StoreError> {
         let mut released = 0;
         for environment in outbox::environments_of(conn, worker).await? {
-            released +=
-                outbox::release_worker(conn, environment, worker, self.clock.for_database())
-                    .await?;
+            let now = self.clock.for_database();
+            released += outbox::release_worker(conn, environment, worker, now).await?;
         }
         workers::forget(conn, worker).await?;
         Ok(released)

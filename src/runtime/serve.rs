@@ -16,7 +16,7 @@ use super::banner::Banner;
 use super::foundation::{Foundation, Ground};
 use super::platform::{self, Platform, PlatformSettings};
 use super::presence::Presence;
-use crate::app::{App, api_keys, environments};
+use crate::app::{App, AppError, api_keys, environments};
 use crate::config::Config;
 use crate::dispatch::Drained;
 use crate::domain::access::{ApiKeyText, Permission};
@@ -94,7 +94,7 @@ impl Running {
         let mut platform = Platform::build(config, foundation.store.clone(), settings)?;
         let first_key = first_start(config, &platform.app).await?;
         let keep = platform::upkeep_settings(config);
-        upkeep::keep_partitions(&platform.store, &clock, keep).await?;
+        upkeep::create_partitions(&platform.store, &clock).await?;
         let presence = Presence::begin(
             platform.store.clone(),
             clock.clone(),
@@ -176,7 +176,12 @@ async fn first_start(
         }
         return Ok(None);
     }
-    let environment = environments::create(app, FIRST_ENVIRONMENT).await?;
+    let environment = match environments::create(app, FIRST_ENVIRONMENT).await {
+        Ok(environment) => environment,
+        // Another server that started at the same moment was first, and has printed the key.
+        Err(AppError::Exists { .. }) => return Box::pin(first_start(config, app)).await,
+        Err(error) => return Err(error.into()),
+    };
     let text = match chosen {
         Some(text) => {
             api_keys::adopt(app, environment.id, "bootstrap", text).await?;

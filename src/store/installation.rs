@@ -51,6 +51,21 @@ pub async fn adopt(
     })
 }
 
+/// The time by the database's clock, or `now` where a test moves time by hand.
+///
+/// What is deleted by age is measured by this clock: one server's wrong clock must not cost a history.
+pub async fn time(
+    conn: &mut Conn,
+    now: Option<DateTime<Utc>>,
+) -> Result<DateTime<Utc>, StoreError> {
+    match now {
+        Some(now) => Ok(now),
+        None => Ok(diesel::select(clock_timestamp()).get_result(conn).await?),
+    }
+}
+
+diesel::define_sql_function!(fn clock_timestamp() -> diesel::sql_types::Timestamptz);
+
 /// The server's settings without which an accepted event may be lost, and are off.
 pub async fn weak_durability(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     #[derive(diesel::QueryableByName)]

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer};
 use diesel_async::RunQueryDsl;
 
-use super::error::StoreError;
 use super::conn::Conn;
+use super::error::StoreError;
 use super::shared::Store;
 
 /// The advisory lock of the leader: the bytes of "upkeep!!".

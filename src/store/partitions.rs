@@ -11,8 +11,14 @@ use super::error::StoreError;
 use crate::domain::id::EventId;
 use crate::domain::time::millis;
 
-/// The partitioned tables, in the order in which they are locked.
-pub(super) const TABLES: [&str; 3] = ["events", "deliveries", "attempts"];
+/// The partitioned tables, in the order in which a settlement locks them: the other order would deadlock.
+pub(super) const TABLES: [&str; 3] = ["attempts", "deliveries", "events"];
+/// A new or a dropped partition needs its parent for itself, and whoever comes later waits behind it: so it waits
+/// no longer than a reader of the feed would notice.
+pub(super) const LOCK_FOR_A_MOMENT: &str = "SET LOCAL lock_timeout = '50ms'";
+/// How often a partition is tried in one round, and how long others may go on in between.
+const TRIES: u32 = 5;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 /// How many weeks are there before they are needed.
 const WEEKS_AHEAD: i64 = 4;
 
@@ -73,12 +79,23 @@ pub async fn create_ahead(conn: &mut Conn, now: DateTime<Utc>) -> Result<Vec<Str
     let mut refused = Vec::new();
     let mut week = Week::of(now);
     for _ in 0..=WEEKS_AHEAD {
-        if !exists(conn, week).await? && create(conn, week).await.is_err() {
+        if !exists(conn, week).await? && !create_patiently(conn, week).await {
             refused.push(week.name());
         }
         week = week.next();
     }
     Ok(refused)
+}
+
+/// Tries a few times, a moment each, with pauses in which everybody else goes on.
+async fn create_patiently(conn: &mut Conn, week: Week) -> bool {
+    for _ in 0..TRIES {
+        if create(conn, week).await.is_ok() {
+            return true;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    false
 }
 
 /// The weeks whose partitions are there and that end before `time`, oldest first.
@@ -117,7 +134,7 @@ async fn exists(conn: &mut Conn, week: Week) -> Result<bool, StoreError> {
 /// Makes one week's partitions, all or none. A short lock time: it waits for no one who holds the tables.
 async fn create(conn: &mut Conn, week: Week) -> Result<(), StoreError> {
     conn.transaction(async |conn| {
-        conn.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+        conn.batch_execute(LOCK_FOR_A_MOMENT).await?;
         for table in TABLES {
             let (name, from, to) = (week.name(), week.bound(), week.next().bound());
             conn.batch_execute(&format!(

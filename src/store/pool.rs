@@ -10,7 +10,7 @@ use std::time::Duration;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
 };
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
@@ -43,9 +43,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long without an answer a connection counts as dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What every session is told. A frozen holder of a lock loses it after five seconds.
+/// What every session is told. A frozen holder of a lock loses it after five seconds, a host that has vanished
+/// after ten. The order of the feed stands on READ COMMITTED: a statement after the lock must see what the lock's
+/// last holder wrote, whatever the server's default is.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
-                       SET lock_timeout = '10s'; SET TIME ZONE 'UTC'; SET jit = off";
+                       SET lock_timeout = '10s'; SET default_transaction_isolation = 'read committed'; \
+                       SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
+                       SET tcp_keepalives_count = 3; SET tcp_user_timeout = '10s'; \
+                       SET TIME ZONE 'UTC'; SET jit = off";
 
 /// The pool of connections.
 #[derive(Clone)]
@@ -61,8 +66,16 @@ impl Connections {
     pub(super) async fn open(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let connector = Arc::new(Connector::new(settings)?);
         let mut manager = ManagerConfig::<Conn>::default();
-        // A dead connection is found by its first statement, not by a ping before each.
-        manager.recycling_method = RecyclingMethod::Fast;
+        // A connection that is known to be dead is not handed out; one that died unseen is found by its first
+        // statement, not by a ping before each.
+        manager.recycling_method = RecyclingMethod::CustomFunction(Box::new(|conn: &mut Conn| {
+            let dead = conn.is_broken();
+            std::future::ready(match dead {
+                true => Err(diesel::result::Error::BrokenTransactionManager),
+                false => Ok(()),
+            })
+            .boxed()
+        }));
         let (setup, runtime) = (connector.clone(), Handle::current());
         manager.custom_setup = Box::new(move |_url| {
             let (setup, runtime) = (setup.clone(), runtime.clone());

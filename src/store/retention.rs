@@ -13,9 +13,9 @@ use super::error::StoreError;
 use super::events;
 use super::outbox::{self, Cancelled};
 use super::partitions::{TABLES, Week};
-use super::schema::event_sequences;
+use super::schema::{event_sequences, outbox as outbox_table};
 use crate::domain::delivery::CancelReason;
-use crate::domain::id::{EndpointId, EnvironmentId};
+use crate::domain::id::{EndpointId, EnvironmentId, EventId};
 
 /// An endpoint that is owed deliveries which will not be sent.
 #[derive(QueryableByName)]
@@ -60,6 +60,9 @@ async fn owed(
 const CANCEL_BATCH: i64 = 1_000;
 
 /// Takes leave of everything before `week` in one environment: cancels what is owed, and marks the place.
+///
+/// Errors: `Unavailable` while another transaction holds a delivery that is to be cancelled; nothing may be
+/// dropped then.
 pub async fn mark_dropped(
     conn: &mut Conn,
     environment: EnvironmentId,
@@ -70,18 +73,16 @@ pub async fn mark_dropped(
         event_before: Some(bound),
         ..Cancelled::default()
     };
-    while outbox::cancel(
-        conn,
-        environment,
-        expired,
-        CancelReason::EventExpired,
-        CANCEL_BATCH,
-    )
-    .await?
-        > 0
-    {}
+    let reason = CancelReason::EventExpired;
+    while outbox::cancel(conn, environment, expired, reason, CANCEL_BATCH).await? > 0 {}
     conn.transaction(async |conn| {
+        // Under the lock nothing new is owed: a replay takes it too.
         let lock = events::lock(conn, environment).await?;
+        if owes_before(conn, environment, bound).await? {
+            return Err(StoreError::Unavailable(
+                "a delivery to be cancelled is held".to_owned(),
+            ));
+        }
         let Some(last) = events::last_before(conn, environment, bound).await? else {
             return Ok(());
         };
@@ -101,12 +102,28 @@ pub async fn mark_dropped(
     .await
 }
 
+/// Whether a delivery of an event before `bound` is owed.
+async fn owes_before(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    bound: EventId,
+) -> Result<bool, StoreError> {
+    let owed = outbox_table::table
+        .filter(outbox_table::environment_id.eq(environment))
+        .filter(outbox_table::event_id.lt(bound));
+    Ok(diesel::select(diesel::dsl::exists(owed))
+        .get_result(conn)
+        .await?)
+}
+
 /// Drops the partitions of `week`; every environment has been marked.
 ///
-/// Errors: `Query` when the lock is not had within two seconds; nothing was dropped then.
+/// Shape: waits only a moment for the tables, because everybody who comes later waits behind it.
+/// Errors: `Query` when they were not free in that moment; nothing was dropped then.
 pub async fn drop_week(conn: &mut Conn, week: Week) -> Result<(), StoreError> {
     conn.transaction(async |conn| {
-        conn.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+        conn.batch_execute(super::partitions::LOCK_FOR_A_MOMENT)
+            .await?;
         for table in TABLES {
             conn.batch_execute(&format!("DROP TABLE IF EXISTS {table}_{}", week.name()))
                 .await?;

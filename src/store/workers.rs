@@ -57,11 +57,27 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<WorkerId>, StoreError> {
         .await?)
 }
 
-/// Takes the lock of `worker` if it is gone; `forget` gives it back.
-pub async fn is_gone(conn: &mut Conn, worker: WorkerId) -> Result<bool, StoreError> {
+/// Whether a worker is registered; asked on the connection that holds its lock, this shows that both are there.
+pub async fn is_known(conn: &mut Conn, worker: WorkerId) -> Result<bool, StoreError> {
+    let row = workers::table.filter(workers::id.eq(worker));
+    Ok(diesel::select(diesel::dsl::exists(row))
+        .get_result(conn)
+        .await?)
+}
+
+/// Takes the lock of `worker` if nobody holds it.
+pub async fn take_lock(conn: &mut Conn, worker: WorkerId) -> Result<bool, StoreError> {
     Ok(diesel::select(pg_try_advisory_lock(lock_number(worker)))
         .get_result(conn)
         .await?)
+}
+
+/// Gives back a lock that `take_lock` took.
+pub async fn give_lock_back(conn: &mut Conn, worker: WorkerId) -> Result<(), StoreError> {
+    let _held: bool = diesel::select(pg_advisory_unlock(lock_number(worker)))
+        .get_result(conn)
+        .await?;
+    Ok(())
 }
 
 /// Removes a worker whose lock this connection holds.
@@ -69,8 +85,5 @@ pub async fn forget(conn: &mut Conn, worker: WorkerId) -> Result<(), StoreError>
     diesel::delete(workers::table.filter(workers::id.eq(worker)))
         .execute(conn)
         .await?;
-    let _held: bool = diesel::select(pg_advisory_unlock(lock_number(worker)))
-        .get_result(conn)
-        .await?;
-    Ok(())
+    give_lock_back(conn, worker).await
 }

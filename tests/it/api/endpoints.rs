@@ -71,7 +71,10 @@ async fn a_secret_is_masked_for_a_key_that_may_not_read_secrets() {
     let shown = [
         reader.get(&path(&created)).await.expect(200),
         reader.get("/webhook_endpoints").await.expect(200)["data"][0].clone(),
-        writer.post("/webhook_endpoints", &at(7010)).await.expect(201),
+        writer
+            .post("/webhook_endpoints", &at(7010))
+            .await
+            .expect(201),
         writer.patch(&path(&created), &json!({})).await.expect(200),
         writer
             .post(&format!("{}/rotate_secret", path(&created)), &json!({}))
@@ -149,7 +152,10 @@ async fn a_url_is_registered_once_in_an_environment_and_again_after_deletion() {
     let first = platform.register(at(7009)).await;
     let second = platform.register(at(7010)).await;
 
-    let duplicate = platform.client().post("/webhook_endpoints", &at(7009)).await;
+    let duplicate = platform
+        .client()
+        .post("/webhook_endpoints", &at(7009))
+        .await;
     let moved = platform
         .client()
         .patch(

@@ -14,7 +14,11 @@ async fn shown(platform: &TestPlatform, endpoint: &Value) -> Value {
 
 /// The platform's own notices in the feed.
 async fn notices(platform: &TestPlatform) -> Vec<Value> {
-    let list = platform.client().get("/events?events=webhook_endpoint.disabled").await.expect(200);
+    let list = platform
+        .client()
+        .get("/events?events=webhook_endpoint.disabled")
+        .await
+        .expect(200);
     list["data"].as_array().unwrap().clone()
 }
 
@@ -24,14 +28,19 @@ async fn gone_ends_the_delivery_and_disables_the_endpoint_and_the_feed_says_so()
     let receiver = Receiver::answering([410]).await;
     let watcher = Receiver::answering([200]).await;
     let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
-    platform.create_endpoint(&watcher, ["webhook_endpoint.*"]).await;
+    platform
+        .create_endpoint(&watcher, ["webhook_endpoint.*"])
+        .await;
 
     let event = platform.publish("a", json!({})).await;
     platform.dispatch_due().await;
 
     assert_eq!(platform.delivery_of(&event).await["state"], "exhausted");
     let endpoint = shown(&platform, &endpoint).await;
-    assert_eq!((&endpoint["status"], &endpoint["disabled_reason"]), (&json!("disabled"), &json!("gone")));
+    assert_eq!(
+        (&endpoint["status"], &endpoint["disabled_reason"]),
+        (&json!("disabled"), &json!("gone"))
+    );
     let notices = notices(&platform).await;
     assert_eq!(notices.len(), 1);
     assert_eq!(
@@ -46,7 +55,10 @@ async fn gone_ends_the_delivery_and_disables_the_endpoint_and_the_feed_says_so()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_days_of_nothing_but_failures_disable_an_endpoint() {
-    let platform = TestPlatform::builder().retry_delays([86_400; 8]).start().await;
+    let platform = TestPlatform::builder()
+        .retry_delays([86_400; 8])
+        .start()
+        .await;
     let receiver = Receiver::answering([500]).await;
     let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
     platform.publish("a", json!({})).await;
@@ -59,21 +71,33 @@ async fn five_days_of_nothing_but_failures_disable_an_endpoint() {
     platform.dispatch_after(hours(30)).await;
     let after = shown(&platform, &endpoint).await;
 
-    assert_eq!((&before["status"], &before["failing_since"]), (&json!("enabled"), &json!(began)));
-    assert_eq!((&after["status"], &after["disabled_reason"]), (&json!("disabled"), &json!("failing")));
+    assert_eq!(
+        (&before["status"], &before["failing_since"]),
+        (&json!("enabled"), &json!(began))
+    );
+    assert_eq!(
+        (&after["status"], &after["disabled_reason"]),
+        (&json!("disabled"), &json!("failing"))
+    );
     assert_eq!(notices(&platform).await.len(), 1);
     assert_eq!(platform.dispatch_after(hours(1_000)).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_success_makes_an_endpoint_well_again() {
-    let platform = TestPlatform::builder().retry_delays([86_400; 10]).start().await;
+    let platform = TestPlatform::builder()
+        .retry_delays([86_400; 10])
+        .start()
+        .await;
     let receiver = Receiver::answering([500, 200, 500]).await;
     let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
     platform.publish("a", json!({})).await;
     platform.dispatch_due().await;
     platform.dispatch_after(hours(72)).await;
-    assert_eq!(shown(&platform, &endpoint).await["failing_since"], Value::Null);
+    assert_eq!(
+        shown(&platform, &endpoint).await["failing_since"],
+        Value::Null
+    );
 
     platform.publish("a", json!({})).await;
     platform.dispatch_due().await;
@@ -91,11 +115,19 @@ async fn a_disabled_endpoint_gets_nothing_and_what_it_was_owed_goes_out_when_it_
     let owed = platform.publish("a", json!({})).await;
     platform.dispatch_due().await;
 
-    platform.client().patch(&path(&endpoint), &json!({ "status": "disabled" })).await.expect(200);
+    platform
+        .client()
+        .patch(&path(&endpoint), &json!({ "status": "disabled" }))
+        .await
+        .expect(200);
     let missed = platform.publish("a", json!({})).await;
     assert_eq!(platform.dispatch_after(minutes(10)).await, 0);
     assert_eq!(platform.delivery_of(&owed).await["state"], "pending");
-    platform.client().patch(&path(&endpoint), &json!({ "status": "enabled" })).await.expect(200);
+    platform
+        .client()
+        .patch(&path(&endpoint), &json!({ "status": "enabled" }))
+        .await
+        .expect(200);
     platform.dispatch_due().await;
 
     let owed_id = owed["id"].as_str().unwrap();
@@ -122,8 +154,16 @@ async fn what_is_owed_to_a_deleted_endpoint_is_cancelled() {
     for (event, attempts) in [(&tried, 1), (&waiting, 0)] {
         let delivery = platform.delivery_of(event).await;
         assert_eq!(
-            (&delivery["state"], &delivery["cancel_reason"], &delivery["attempts"]),
-            (&json!("cancelled"), &json!("endpoint_deleted"), &json!(attempts))
+            (
+                &delivery["state"],
+                &delivery["cancel_reason"],
+                &delivery["attempts"]
+            ),
+            (
+                &json!("cancelled"),
+                &json!("endpoint_deleted"),
+                &json!(attempts)
+            )
         );
     }
     assert_eq!(platform.outcomes(&tried).await, ["refused 500"]);
@@ -140,7 +180,11 @@ async fn a_change_of_the_url_counts_for_deliveries_that_were_owed_before() {
     let event = platform.publish("a", json!({})).await;
     platform.dispatch_due().await;
 
-    platform.client().patch(&path(&endpoint), &json!({ "endpoint_url": new.url() })).await.expect(200);
+    platform
+        .client()
+        .patch(&path(&endpoint), &json!({ "endpoint_url": new.url() }))
+        .await
+        .expect(200);
     platform.dispatch_after(seconds(6)).await;
 
     assert_eq!(old.requests().len(), 1);

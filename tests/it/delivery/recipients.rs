@@ -6,7 +6,11 @@ use crate::harness::{Receiver, TestPlatform};
 
 fn names(receiver: &Receiver) -> Vec<String> {
     let name = |body: Value| body["event"].as_str().unwrap().to_owned();
-    let mut names: Vec<_> = receiver.requests().iter().map(|request| name(request.json())).collect();
+    let mut names: Vec<_> = receiver
+        .requests()
+        .iter()
+        .map(|request| name(request.json()))
+        .collect();
     names.sort();
     names
 }
@@ -15,9 +19,18 @@ fn names(receiver: &Receiver) -> Vec<String> {
 async fn each_endpoint_gets_what_its_patterns_match_once() {
     let platform = TestPlatform::usual().await;
     let mut receivers = Vec::new();
-    for patterns in [&["invoice.paid"] as &[_], &["invoice.*"], &["*"], &[], &["invoice.*", "invoice.paid", "*"], &["other"]] {
+    for patterns in [
+        &["invoice.paid"] as &[_],
+        &["invoice.*"],
+        &["*"],
+        &[],
+        &["invoice.*", "invoice.paid", "*"],
+        &["other"],
+    ] {
         let receiver = Receiver::answering([200]).await;
-        platform.register(json!({ "endpoint_url": receiver.url(), "events": patterns })).await;
+        platform
+            .register(json!({ "endpoint_url": receiver.url(), "events": patterns }))
+            .await;
         receivers.push(receiver);
     }
 
@@ -27,7 +40,14 @@ async fn each_endpoint_gets_what_its_patterns_match_once() {
     platform.dispatch_due().await;
 
     let all: &[&str] = &["invoice", "invoice.paid", "invoice.sent", "invoices.paid"];
-    let wanted: [&[&str]; 6] = [&["invoice.paid"], &["invoice.paid", "invoice.sent"], all, all, all, &[]];
+    let wanted: [&[&str]; 6] = [
+        &["invoice.paid"],
+        &["invoice.paid", "invoice.sent"],
+        all,
+        all,
+        all,
+        &[],
+    ];
     for (receiver, wanted) in receivers.iter().zip(wanted) {
         assert_eq!(names(receiver), wanted);
     }
@@ -38,14 +58,30 @@ async fn an_endpoint_of_an_organization_gets_that_organizations_events_only() {
     let platform = TestPlatform::usual().await;
     let make = async |name: &str| {
         let body = json!({ "name": name });
-        platform.client().post("/organizations", &body).await.expect(201)["id"].clone()
+        platform
+            .client()
+            .post("/organizations", &body)
+            .await
+            .expect(201)["id"]
+            .clone()
     };
     let (ours, theirs) = (make("ours").await, make("theirs").await);
-    let (bound, free) = (Receiver::answering([200]).await, Receiver::answering([200]).await);
-    platform.register(json!({ "endpoint_url": bound.url(), "events": [], "organization_id": ours })).await;
-    platform.register(json!({ "endpoint_url": free.url(), "events": [] })).await;
+    let (bound, free) = (
+        Receiver::answering([200]).await,
+        Receiver::answering([200]).await,
+    );
+    platform
+        .register(json!({ "endpoint_url": bound.url(), "events": [], "organization_id": ours }))
+        .await;
+    platform
+        .register(json!({ "endpoint_url": free.url(), "events": [] }))
+        .await;
 
-    for (name, organization) in [("ours", &ours), ("theirs", &theirs), ("nobodys", &Value::Null)] {
+    for (name, organization) in [
+        ("ours", &ours),
+        ("theirs", &theirs),
+        ("nobodys", &Value::Null),
+    ] {
         let body = json!({ "event": name, "data": {}, "organization_id": organization });
         platform.client().post("/events", &body).await.expect(201);
     }
@@ -72,15 +108,24 @@ async fn endpoints_of_another_environment_get_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_event_reaches_its_endpoint_alone_whatever_that_is_subscribed_to() {
     let platform = TestPlatform::usual().await;
-    let (tested, other) = (Receiver::answering([200]).await, Receiver::answering([200]).await);
+    let (tested, other) = (
+        Receiver::answering([200]).await,
+        Receiver::answering([200]).await,
+    );
     let endpoint = platform.create_endpoint(&tested, ["something.else"]).await;
     platform.create_endpoint(&other, ["*"]).await;
-    let path = format!("/webhook_endpoints/{}/test", endpoint["id"].as_str().unwrap());
+    let path = format!(
+        "/webhook_endpoints/{}/test",
+        endpoint["id"].as_str().unwrap()
+    );
 
     let plain = platform.client().post(&path, &json!({})).await.expect(201);
     let custom = platform
         .client()
-        .post(&path, &json!({ "event": "invoice.paid", "data": { "id": 1 } }))
+        .post(
+            &path,
+            &json!({ "event": "invoice.paid", "data": { "id": 1 } }),
+        )
         .await
         .expect(201);
     platform.dispatch_due().await;
@@ -99,9 +144,16 @@ async fn a_disabled_endpoint_cannot_be_tested() {
     let receiver = Receiver::answering([200]).await;
     let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
     let path = format!("/webhook_endpoints/{}", endpoint["id"].as_str().unwrap());
-    platform.client().patch(&path, &json!({ "status": "disabled" })).await.expect(200);
+    platform
+        .client()
+        .patch(&path, &json!({ "status": "disabled" }))
+        .await
+        .expect(200);
 
-    let refused = platform.client().post(&format!("{path}/test"), &json!({})).await;
+    let refused = platform
+        .client()
+        .post(&format!("{path}/test"), &json!({}))
+        .await;
 
     assert_eq!(refused.verdict(), (409, "endpoint_disabled".to_owned()));
 }

@@ -23,15 +23,27 @@ async fn a_replay_is_a_new_delivery_of_the_same_event_that_names_the_old_one() {
     platform.dispatch_due().await;
 
     assert_ne!(new["id"], old["id"]);
-    assert_eq!((&new["replay_of"], &new["state"]), (&old["id"], &json!("pending")));
+    assert_eq!(
+        (&new["replay_of"], &new["state"]),
+        (&old["id"], &json!("pending"))
+    );
     let path = |delivery: &Value| format!("/deliveries/{}", delivery["id"].as_str().unwrap());
     let new = platform.client().get(&path(&new)).await.expect(200);
-    assert_eq!((&new["state"], &new["attempts"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(
+        (&new["state"], &new["attempts"]),
+        (&json!("delivered"), &json!(1))
+    );
     assert_eq!(platform.client().get(&path(&old)).await.expect(200), old);
     let requests = receiver.requests();
-    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    assert_eq!(
+        requests[0].header("webhook-id"),
+        requests[1].header("webhook-id")
+    );
     assert_eq!(requests[0].body, requests[1].body);
-    assert_ne!(requests[0].header("tidings-delivery-id"), requests[1].header("tidings-delivery-id"));
+    assert_ne!(
+        requests[0].header("tidings-delivery-id"),
+        requests[1].header("tidings-delivery-id")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +75,11 @@ async fn nothing_is_replayed_to_an_endpoint_that_is_disabled_or_deleted() {
     let delivery = platform.delivery_of(&event).await;
     let path = format!("/webhook_endpoints/{}", endpoint["id"].as_str().unwrap());
 
-    platform.client().patch(&path, &json!({ "status": "disabled" })).await.expect(200);
+    platform
+        .client()
+        .patch(&path, &json!({ "status": "disabled" }))
+        .await
+        .expect(200);
     let disabled = replay(&platform, &delivery).await;
     platform.client().delete(&path).await;
     let deleted = replay(&platform, &delivery).await;
@@ -76,7 +92,10 @@ async fn nothing_is_replayed_to_an_endpoint_that_is_disabled_or_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_listed_by_event_endpoint_and_state() {
     let platform = TestPlatform::usual().await;
-    let (good, bad) = (Receiver::answering([200]).await, Receiver::answering([500]).await);
+    let (good, bad) = (
+        Receiver::answering([200]).await,
+        Receiver::answering([500]).await,
+    );
     let first = platform.create_endpoint(&good, ["*"]).await;
     let second = platform.create_endpoint(&bad, ["b"]).await;
     let a = platform.publish("a", json!({})).await;
@@ -94,11 +113,28 @@ async fn deliveries_are_listed_by_event_endpoint_and_state() {
         (format!("event_id={}", text(&b)), 2),
         (format!("webhook_endpoint_id={}", text(&first)), 2),
         (format!("endpoint_id={}", text(&second)), 1),
-        (format!("event_id={}&endpoint_id={}&state=delivered", text(&b), text(&second)), 0),
-        (format!("event_id={}&endpoint_id={}&state=pending", text(&b), text(&second)), 1),
+        (
+            format!(
+                "event_id={}&endpoint_id={}&state=delivered",
+                text(&b),
+                text(&second)
+            ),
+            0,
+        ),
+        (
+            format!(
+                "event_id={}&endpoint_id={}&state=pending",
+                text(&b),
+                text(&second)
+            ),
+            1,
+        ),
     ] {
         assert_eq!(platform.deliveries(&query).await.len(), count, "{query}");
     }
-    let refused = platform.client().get("/deliveries?state=late&event_id=we_1").await;
+    let refused = platform
+        .client()
+        .get("/deliveries?state=late&event_id=we_1")
+        .await;
     assert_eq!(refused.faults().len(), 2);
 }

@@ -33,20 +33,40 @@ async fn a_delivery_is_tried_eight_times_at_its_times_and_is_then_exhausted() {
         let wait = wait(&platform, &delivery);
         let bounds = seconds(base).mul_f64(0.8)..=seconds(base).mul_f64(1.2);
         assert!(bounds.contains(&wait), "{base}: {wait:?}");
-        assert_eq!(platform.dispatch_after(wait - Duration::from_millis(2)).await, 0);
+        assert_eq!(
+            platform
+                .dispatch_after(wait - Duration::from_millis(2))
+                .await,
+            0
+        );
         assert_eq!(platform.dispatch_after(Duration::from_millis(2)).await, 1);
     }
 
     let delivery = platform.delivery_of(&event).await;
     assert_eq!(
-        (&delivery["state"], &delivery["attempts"], &delivery["next_attempt_at"]),
+        (
+            &delivery["state"],
+            &delivery["attempts"],
+            &delivery["next_attempt_at"]
+        ),
         (&json!("exhausted"), &json!(8), &Value::Null)
     );
     assert_eq!(time(&delivery, "settled_at"), platform.clock.now());
     assert_eq!(platform.dispatch_after(hours(1_000)).await, 0);
-    assert_eq!(receiver.webhook_ids(), vec![event["id"].as_str().unwrap(); 8]);
-    let numbers: Vec<_> = platform.attempts(&delivery).await.iter().map(|attempt| attempt["number"].clone()).collect();
-    assert_eq!(numbers, (1..=8).map(|number| json!(number)).collect::<Vec<_>>());
+    assert_eq!(
+        receiver.webhook_ids(),
+        vec![event["id"].as_str().unwrap(); 8]
+    );
+    let numbers: Vec<_> = platform
+        .attempts(&delivery)
+        .await
+        .iter()
+        .map(|attempt| attempt["number"].clone())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=8).map(|number| json!(number)).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,13 +75,24 @@ async fn waits_are_spread_over_the_whole_of_their_range() {
     let receiver = Receiver::answering([500]).await;
     platform.create_endpoint(&receiver, []).await;
     let events = vec![json!({ "event": "a", "data": {} }); 100];
-    platform.client().post("/events/batch", &json!({ "events": events })).await.expect(201);
+    platform
+        .client()
+        .post("/events/batch", &json!({ "events": events }))
+        .await
+        .expect(201);
 
     platform.dispatch_due().await;
 
     let deliveries = platform.deliveries("").await;
-    let waits: Vec<_> = deliveries.iter().map(|delivery| wait(&platform, delivery)).collect();
-    assert!(waits.iter().all(|wait| (seconds(800)..=seconds(1_200)).contains(wait)));
+    let waits: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| wait(&platform, delivery))
+        .collect();
+    assert!(
+        waits
+            .iter()
+            .all(|wait| (seconds(800)..=seconds(1_200)).contains(wait))
+    );
     assert!(waits.iter().any(|wait| *wait < seconds(880)), "{waits:?}");
     assert!(waits.iter().any(|wait| *wait > seconds(1_120)), "{waits:?}");
 }
@@ -72,15 +103,23 @@ async fn a_refused_delivery_is_sent_again_after_the_first_delay() {
     let receiver = Receiver::answering([500, 200]).await;
     platform.create_endpoint(&receiver, ["invoice.paid"]).await;
 
-    let event = platform.publish("invoice.paid", json!({ "amount_cents": 1200 })).await;
+    let event = platform
+        .publish("invoice.paid", json!({ "amount_cents": 1200 }))
+        .await;
     platform.dispatch_due().await;
     platform.dispatch_after(seconds(6)).await;
 
     let id = event["id"].as_str().unwrap();
     assert_eq!(receiver.webhook_ids(), [id, id]);
-    assert_eq!(platform.outcomes(&event).await, ["refused 500", "accepted 200"]);
+    assert_eq!(
+        platform.outcomes(&event).await,
+        ["refused 500", "accepted 200"]
+    );
     let delivery = platform.delivery_of(&event).await;
-    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(2)));
+    assert_eq!(
+        (&delivery["state"], &delivery["attempts"]),
+        (&json!("delivered"), &json!(2))
+    );
     assert_eq!(platform.dispatch_after(hours(100)).await, 0);
 }
 
@@ -88,8 +127,15 @@ async fn a_refused_delivery_is_sent_again_after_the_first_delay() {
 async fn every_answer_of_the_two_hundreds_is_accepted_and_no_other() {
     let platform = TestPlatform::builder().retry_delays([]).start().await;
     for (status, outcome) in [
-        (200, "accepted 200"), (201, "accepted 201"), (204, "accepted 204"), (299, "accepted 299"),
-        (301, "refused 301"), (304, "refused 304"), (400, "refused 400"), (404, "refused 404"), (503, "refused 503"),
+        (200, "accepted 200"),
+        (201, "accepted 201"),
+        (204, "accepted 204"),
+        (299, "accepted 299"),
+        (301, "refused 301"),
+        (304, "refused 304"),
+        (400, "refused 400"),
+        (404, "refused 404"),
+        (503, "refused 503"),
     ] {
         let answer = Answer::Status(status, Vec::new(), Vec::new());
         let receiver = Receiver::answering([answer]).await;
@@ -106,17 +152,30 @@ async fn every_answer_of_the_two_hundreds_is_accepted_and_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_after_lengthens_a_wait_up_to_four_times_and_never_shortens_it() {
     let platform = TestPlatform::builder().retry_delays([100]).start().await;
-    for (asked, from, to) in [("1", 80, 120), ("200", 200, 200), ("399", 399, 399), ("100000", 400, 400), ("soon", 80, 120), ("-5", 80, 120)] {
+    for (asked, from, to) in [
+        ("1", 80, 120),
+        ("200", 200, 200),
+        ("399", 399, 399),
+        ("100000", 400, 400),
+        ("soon", 80, 120),
+        ("-5", 80, 120),
+    ] {
         let answer = Answer::from(503).with("retry-after", asked);
         let receiver = Receiver::answering([answer]).await;
-        let name = format!("retry.{}", receiver.url().replace(|c: char| !c.is_ascii_digit(), ""));
+        let name = format!(
+            "retry.{}",
+            receiver.url().replace(|c: char| !c.is_ascii_digit(), "")
+        );
         platform.create_endpoint(&receiver, [&name]).await;
 
         let event = platform.publish(&name, json!({})).await;
         platform.dispatch_due().await;
 
         let wait = wait(&platform, &platform.delivery_of(&event).await);
-        assert!((seconds(from)..=seconds(to)).contains(&wait), "{asked}: {wait:?}");
+        assert!(
+            (seconds(from)..=seconds(to)).contains(&wait),
+            "{asked}: {wait:?}"
+        );
     }
 }
 
@@ -124,10 +183,13 @@ async fn retry_after_lengthens_a_wait_up_to_four_times_and_never_shortens_it() {
 async fn an_endpoint_may_have_its_own_waits() {
     let platform = TestPlatform::usual().await;
     let receiver = Receiver::answering([500]).await;
-    let endpoint = json!({ "endpoint_url": receiver.url(), "events": [], "retry_delays_seconds": [50] });
+    let endpoint =
+        json!({ "endpoint_url": receiver.url(), "events": [], "retry_delays_seconds": [50] });
     let endpoint = platform.register(endpoint).await;
     let single = Receiver::answering([500]).await;
-    platform.register(json!({ "endpoint_url": single.url(), "events": [], "retry_delays_seconds": [] })).await;
+    platform
+        .register(json!({ "endpoint_url": single.url(), "events": [], "retry_delays_seconds": [] }))
+        .await;
 
     platform.publish("a", json!({})).await;
     platform.dispatch_due().await;
@@ -135,7 +197,10 @@ async fn an_endpoint_may_have_its_own_waits() {
     assert_eq!(platform.dispatch_after(seconds(39)).await, 0);
     assert_eq!(platform.dispatch_after(seconds(22)).await, 1);
     assert_eq!(platform.dispatch_after(hours(1_000)).await, 0);
-    let query = format!("state=exhausted&webhook_endpoint_id={}", endpoint["id"].as_str().unwrap());
+    let query = format!(
+        "state=exhausted&webhook_endpoint_id={}",
+        endpoint["id"].as_str().unwrap()
+    );
     assert_eq!(platform.deliveries(&query).await.len(), 1);
     assert_eq!((receiver.requests().len(), single.requests().len()), (2, 1));
 }
@@ -152,7 +217,10 @@ async fn a_receiver_that_was_away_gets_everything_when_it_is_back() {
     receiver.start().await;
     platform.dispatch_after(seconds(6)).await;
 
-    assert_eq!(platform.outcomes(&event).await, ["unreachable", "accepted 200"]);
+    assert_eq!(
+        platform.outcomes(&event).await,
+        ["unreachable", "accepted 200"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +237,10 @@ async fn an_answer_that_does_not_come_in_time_is_a_timeout_and_is_tried_again() 
     platform.dispatch_due().await;
     platform.dispatch_after(minutes(1)).await;
 
-    assert_eq!(platform.outcomes(&event).await, ["timed_out", "accepted 200"]);
+    assert_eq!(
+        platform.outcomes(&event).await,
+        ["timed_out", "accepted 200"]
+    );
     let attempts = platform.attempts(&platform.delivery_of(&event).await).await;
     let duration = attempts[0]["duration_ms"].as_u64().unwrap();
     assert!((300..5_000).contains(&duration), "{duration}");
@@ -189,7 +260,10 @@ async fn a_redirect_is_a_refusal_and_is_not_followed() {
         let event = platform.publish(&name, json!({})).await;
         platform.dispatch_due().await;
 
-        assert_eq!(platform.outcomes(&event).await, [format!("refused {status}")]);
+        assert_eq!(
+            platform.outcomes(&event).await,
+            [format!("refused {status}")]
+        );
     }
     assert!(elsewhere.requests().is_empty());
 }
