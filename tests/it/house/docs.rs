@@ -127,7 +127,7 @@ fn the_readme_names_the_two_commands() {
                 .next()
                 .is_some_and(|line| line.trim() == command)
         };
-        assert!(lines.iter().any(|line| alone(&line)), "{command}");
+        assert!(lines.iter().any(alone), "{command}");
     }
 }
 
