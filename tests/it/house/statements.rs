@@ -28,13 +28,12 @@ const ROW_LOCKS: [&str; 6] = [
     ".for_share()",
 ];
 
-/// An environment as a condition, or as the first column of what is inserted.
-const NAMED: [&str; 4] = [
+/// An environment as a condition.
+const CONDITIONS: [&str; 3] = [
     "environment_id = $",
     // The text ends here, and the value is bound next.
     "environment_id = \"",
     "environment_id.eq(",
-    "INTO {table} (environment_id, ",
 ];
 
 /// Statements across environments; each only reads which of them have something to do.
@@ -55,10 +54,36 @@ impl Function<'_> {
         ROW_LOCKS.iter().any(|lock| self.text.contains(lock))
     }
 
+    /// As a condition, or as the first column of what is inserted.
     fn names_an_environment(&self) -> bool {
-        TENANT_TABLES.iter().any(|table| {
-            let mut named = NAMED.iter().map(|named| named.replace("{table}", table));
-            named.any(|named| self.text.contains(&named))
+        let inserts = |table: &&str| {
+            let columns = format!("INTO {table} (environment_id, ");
+            self.text.contains(&columns)
+        };
+        has_condition(self.text) || TENANT_TABLES.iter().any(inserts)
+    }
+
+    /// Whether each lock is on rows of one environment: between its SELECT and the lock stands the condition.
+    fn locks_within_one_environment(&self) -> bool {
+        let mut locks = ROW_LOCKS
+            .iter()
+            .flat_map(|lock| self.text.match_indices(lock));
+        locks.all(|(at, _)| {
+            let before = &self.text[..at];
+            has_condition(&before[before.rfind("SELECT").unwrap_or(0)..])
+        })
+    }
+
+    /// Whether each UPDATE and DELETE is on rows of one environment.
+    fn writes_within_one_environment(&self) -> bool {
+        TENANT_TABLES.iter().all(|table| {
+            ["UPDATE", "DELETE FROM"].iter().all(|verb| {
+                let statement = format!("{verb} {table} ");
+                self.text.match_indices(&statement).all(|(at, _)| {
+                    let after = &self.text[at..];
+                    has_condition(&after[..after.find("RETURNING").unwrap_or(after.len())])
+                })
+            })
         })
     }
 
@@ -71,6 +96,10 @@ impl Function<'_> {
                 || self.text.contains(&format!("{table}::table"))
         })
     }
+}
+
+fn has_condition(text: &str) -> bool {
+    CONDITIONS.iter().any(|condition| text.contains(condition))
 }
 
 fn contains_word(text: &str, words: &str) -> bool {
@@ -133,7 +162,7 @@ fn wrong(is_wrong: impl Fn(&Function<'_>) -> bool) -> Vec<String> {
 #[test]
 fn statements_that_take_row_locks_name_one_environment() {
     let locking = wrong(|function| function.takes_row_locks());
-    let wrong = wrong(|function| function.takes_row_locks() && !function.names_an_environment());
+    let wrong = wrong(|function| !function.locks_within_one_environment());
 
     assert!(
         locking.len() >= 3,
@@ -144,7 +173,10 @@ fn statements_that_take_row_locks_name_one_environment() {
 
 #[test]
 fn statements_on_tenant_tables_name_one_environment() {
-    let wrong = wrong(|function| function.touches_a_tenant() && !function.names_an_environment());
+    let wrong = wrong(|function| {
+        function.touches_a_tenant()
+            && !(function.names_an_environment() && function.writes_within_one_environment())
+    });
 
     assert_eq!(wrong, [""; 0]);
 }
@@ -177,5 +209,6 @@ fn a_statement_without_an_environment_is_found() {
 
     let found = &functions[0];
     assert_eq!(found.name, "take");
-    assert!(found.takes_row_locks() && found.touches_a_tenant() && !found.names_an_environment());
+    assert!(found.takes_row_locks() && found.touches_a_tenant());
+    assert!(!found.names_an_environment() && !found.locks_within_one_environment());
 }
