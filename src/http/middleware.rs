@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, Handler, HttpMessage as _, HttpRequest, HttpResponse, Route, web};
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio_util::sync::CancellationToken;
 use tracing::{Level, debug, info};
 
 use super::extract::Arguments;
@@ -30,6 +31,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Gives a request its id, passes it on, and logs how it went.
 pub(super) fn observe<S, B>(
     clock: &Clock,
+    last_answers: &CancellationToken,
     request: ServiceRequest,
     service: &S,
 ) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B>
@@ -41,11 +43,17 @@ where
     let id = RequestId::new(clock.now());
     request.extensions_mut().insert(id);
     let answered = service.call(request);
+    let last_answers = last_answers.clone();
     async move {
         let mut response = answered.await?;
         // An id is ASCII, so there is always a value.
         if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(id.to_string())) {
             response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if last_answers.is_cancelled() {
+            // The next request would meet a closing connection; told so, its sender makes another one.
+            let head = response.response_mut().head_mut();
+            head.set_connection_type(ConnectionType::Close);
         }
         log(id, &response, started.elapsed());
         Ok(response)

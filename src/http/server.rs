@@ -21,6 +21,7 @@ use actix_web::Error;
 use actix_web::dev::{AppConfig, Server};
 use actix_web::web::{self, Data, ServiceConfig};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use super::api::{Description, openapi, routes};
 use super::connection::{Bounded, STALL_MAX};
@@ -44,6 +45,8 @@ pub struct ServerSettings {
     pub body_bytes_max: usize,
     /// How long requests may go on after the server is told to stop.
     pub shutdown_grace: Duration,
+    /// Once cancelled, every answer is the last on its connection.
+    pub last_answers: CancellationToken,
 }
 
 /// Starts the workers; the server runs while the returned future is polled.
@@ -60,15 +63,17 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
         .shutdown_timeout(settings.shutdown_grace.as_secs())
         .disable_signals();
     let stopping = server.graceful_shutdown_signal();
+    let last_answers = settings.last_answers;
     for listener in settings.listeners {
         addresses.push(listener.local_addr()?);
-        let (app, stopping) = (app.clone(), stopping.clone());
+        let (app, stopping, last_answers) = (app.clone(), stopping.clone(), last_answers.clone());
         server = server.listen("http", listener, move || {
             let (clock, stopping) = (app.clock().clone(), stopping.clone());
+            let last_answers = last_answers.clone();
             let routes = ActixApp::new()
                 .configure(configure(app.clone(), limits))
                 .default_service(web::to(refuse_path))
-                .wrap_fn(move |request, service| observe(&clock, request, service))
+                .wrap_fn(move |request, service| observe(&clock, &last_answers, request, service))
                 .into_factory()
                 .map_err(|fault: Error| fault.error_response());
             let http = HttpService::build()

@@ -3,8 +3,9 @@
 //! Stops in this order: the listener and the requests under way, the recorder, dispatch with its grace period,
 //! upkeep, presence, and last the database, if it is our own.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,6 +28,8 @@ use crate::{telemetry, upkeep};
 
 /// How long requests may go on after the server is told to stop.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+/// How long connections that are open may bring one more request, before those that are idle are closed.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 /// The name of the environment that the first start makes.
 const FIRST_ENVIRONMENT: &str = "default";
 
@@ -63,6 +66,9 @@ struct Running {
     platform: Platform,
     http: actix_web::dev::ServerHandle,
     http_task: JoinHandle<std::io::Result<()>>,
+    /// The same socket as the server's own.
+    listener: TcpListener,
+    last_answers: CancellationToken,
     dispatch: JoinHandle<Drained>,
     dispatch_stop: CancellationToken,
     background: Vec<JoinHandle<()>>,
@@ -113,11 +119,13 @@ impl Running {
                 background_stop.clone(),
             )),
         ];
+        let last_answers = CancellationToken::new();
         let settings = ServerSettings {
-            listeners: vec![listener],
+            listeners: vec![listener.try_clone()?],
             workers: NonZeroUsize::new(config.server.worker_count()).unwrap_or(NonZeroUsize::MIN),
             body_bytes_max: config.server.body_bytes_max,
             shutdown_grace: REQUESTS_GRACE,
+            last_answers: last_answers.clone(),
         };
         let (server, _addresses) = server::serve(platform.app.clone(), settings)?;
         let http = server.handle();
@@ -136,6 +144,8 @@ impl Running {
             platform,
             http,
             http_task,
+            listener,
+            last_answers,
             dispatch,
             dispatch_stop,
             background,
@@ -144,6 +154,12 @@ impl Running {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
+        // Nobody new first, while whoever is connected is still served: what is on its way to a connection that
+        // closes would be lost without an answer.
+        self.http.pause().await;
+        refuse_connections(self.listener);
+        self.last_answers.cancel();
+        tokio::time::sleep(LAST_REQUESTS).await;
         self.http.stop(true).await;
         self.http_task.await??;
         self.platform.recorder.finish().await;
@@ -160,6 +176,15 @@ impl Running {
         } = drained;
         tracing::info!(finished, released, aborted, "stopped");
         Ok(())
+    }
+}
+
+/// Ends listening on the socket, whoever else holds it: closing one of its handles would let connections queue
+/// up that nobody takes.
+fn refuse_connections(listener: TcpListener) {
+    let socket = TcpStream::from(OwnedFd::from(listener));
+    if let Err(error) = socket.shutdown(Shutdown::Both) {
+        tracing::debug!(error = %error, "connections are not refused yet, but will be when the server has stopped");
     }
 }
 
