@@ -37,10 +37,6 @@ impl Cluster {
         self.embedded.as_ref().unwrap().url().to_owned()
     }
 
-    pub(crate) fn site(&self) -> &Site {
-        &self.site
-    }
-
     pub(crate) fn postmaster(&self) -> i32 {
         self.site.postmaster().unwrap()
     }
