@@ -57,8 +57,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     .await;
     let left = ground.leave().await;
-    ran?;
-    left
+    let Drained {
+        finished,
+        released,
+        aborted,
+    } = ran?;
+    left?;
+    tracing::info!(finished, released, aborted, "stopped");
+    Ok(())
 }
 
 /// Everything that runs.
@@ -153,7 +159,7 @@ impl Running {
         })
     }
 
-    async fn stop(self) -> anyhow::Result<()> {
+    async fn stop(self) -> anyhow::Result<Drained> {
         // Nobody new first, while whoever is connected is still served: what is on its way to a connection that
         // closes would be lost without an answer.
         self.http.pause().await;
@@ -169,13 +175,7 @@ impl Running {
         for task in self.background {
             task.await?;
         }
-        let Drained {
-            finished,
-            released,
-            aborted,
-        } = drained;
-        tracing::info!(finished, released, aborted, "stopped");
-        Ok(())
+        Ok(drained)
     }
 }
 
