@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::process::{Cluster, Load, Receiver, Site, eventually, seconds};
 
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 15;
 /// Every session but the one that asks.
 const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                          WHERE pid <> pg_backend_pid() AND datname = current_database()";
