@@ -1,7 +1,13 @@
 //! Deliveries: what receivers get, when, and what is recorded of it.
 
+mod attempts;
 mod endpoint_health;
-
+mod fence;
+mod guard;
+mod handoff;
 mod recipients;
 mod replays;
 mod retries;
+mod rotation;
+mod signatures;
+mod verify;

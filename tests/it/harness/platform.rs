@@ -4,7 +4,7 @@
 //! test's runtime. Without `dispatching`, nothing is sent but by `dispatch_due`.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(crate) struct TestPlatform {
     client: Client,
     parts: Platform,
     http: actix_web::dev::ServerHandle,
-    dispatch: Option<(JoinHandle<Drained>, CancellationToken)>,
+    dispatch: Mutex<Option<(JoinHandle<Drained>, CancellationToken)>>,
     // last, so that everything else has let go of it
     pub(super) database: Arc<Database>,
 }
@@ -89,14 +89,15 @@ impl TestPlatform {
             client: Client::new(base, Some(key)),
             parts,
             http,
-            dispatch,
+            dispatch: Mutex::new(dispatch),
             database,
         }
     }
 
     /// Stops the dispatcher as a shutdown does: what was under way has ended and is settled.
-    pub(crate) async fn finish(mut self) -> Drained {
-        let (running, stop) = self.dispatch.take().expect("a dispatching platform");
+    pub(crate) async fn finish(&self) -> Drained {
+        let dispatch = self.dispatch.lock().unwrap().take();
+        let (running, stop) = dispatch.expect("a dispatching platform");
         stop.cancel();
         running.await.unwrap()
     }
@@ -201,7 +202,7 @@ impl TestPlatform {
 
 impl Drop for TestPlatform {
     fn drop(&mut self) {
-        if let Some((running, stop)) = &self.dispatch {
+        if let Some((running, stop)) = self.dispatch.lock().unwrap().take() {
             stop.cancel();
             running.abort();
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What a receiver answers.
@@ -65,8 +66,9 @@ impl Request {
     }
 }
 
-#[derive(Default)]
 struct Shared {
+    /// While it is true, requests are taken and not answered.
+    holding: watch::Sender<bool>,
     script: Mutex<VecDeque<Answer>>,
     requests: Mutex<Vec<Request>>,
 }
@@ -79,7 +81,11 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn answering<A: Into<Answer>>(script: impl IntoIterator<Item = A>) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            holding: watch::Sender::new(false),
+            script: Mutex::default(),
+            requests: Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut receiver = Self {
             address: listener.local_addr().unwrap(),
@@ -94,6 +100,15 @@ impl Receiver {
     /// Replaces what is left of the script.
     pub(crate) fn answer_now<A: Into<Answer>>(&self, script: impl IntoIterator<Item = A>) {
         *self.shared.script.lock().unwrap() = script.into_iter().map(Into::into).collect();
+    }
+
+    /// Takes requests from now on, and answers none of them before `release`.
+    pub(crate) fn hold(&self) {
+        self.shared.holding.send_replace(true);
+    }
+
+    pub(crate) fn release(&self) {
+        self.shared.holding.send_replace(false);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -146,6 +161,8 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         shared.requests.lock().unwrap().push(request);
+        let mut holding = shared.holding.subscribe();
+        let _gone = holding.wait_for(|holding| !holding).await.map(drop);
         let answer = {
             let mut script = shared.script.lock().unwrap();
             if script.len() > 1 {
