@@ -170,7 +170,7 @@ pub async fn complete_rotation(
 ) -> Result<Endpoint, AppError> {
     let now = app.clock().now();
     modify(app, caller, id, key, move |endpoint: &mut Endpoint| {
-        endpoint.secrets.previous = None;
+        endpoint.secrets = endpoint.secrets.clone().complete(now);
         endpoint.updated_at = now;
     })
     .await

@@ -75,6 +75,7 @@ pub const FAILING_FOR_MAX: Duration = Duration::from_secs(5 * 24 * 3600);
 #[derive(Debug, Clone)]
 pub struct Secrets {
     pub current: SigningSecret,
+    /// The last change: what was signed earlier cannot be signed again.
     pub current_since: DateTime<Utc>,
     /// During a rotation's overlap.
     pub previous: Option<PreviousSecret>,
@@ -112,6 +113,19 @@ impl Secrets {
             current: new,
             current_since: now,
             previous,
+        }
+    }
+
+    /// Ends a rotation: the current secret signs alone. What was signed with both is past from now on.
+    pub fn complete(self, now: DateTime<Utc>) -> Self {
+        Self {
+            current_since: if self.previous.is_some() {
+                now
+            } else {
+                self.current_since
+            },
+            current: self.current,
+            previous: None,
         }
     }
 }
