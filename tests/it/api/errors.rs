@@ -1,5 +1,7 @@
 //! Errors: whatever goes wrong, and wherever, the answer is the one JSON shape with a request id.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::harness::TestPlatform;
@@ -32,128 +34,113 @@ fn read(answer: &str) -> (u16, String, String) {
     )
 }
 
+/// Sends each request and holds its answer against the status and the code.
+async fn hold(platform: &TestPlatform, cases: &[(&str, &str, &[u8], (u16, &str))]) {
+    let mut ids = HashSet::new();
+    for &(line, headers, body, wanted) in cases {
+        let answer = platform.client().raw(line, headers, body).await;
+
+        let (status, code, id) = read(&answer);
+        assert_eq!((status, code.as_str()), wanted, "{line}: {answer}");
+        assert!(id.starts_with("req_"), "{line}: {answer}");
+        assert!(ids.insert(id), "{line}: a request id was used twice");
+    }
+}
+
+fn length(bytes: &[u8]) -> String {
+    format!("{JSON}content-length: {}\r\n", bytes.len())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn every_refusal_is_json_with_a_code_and_a_request_id() {
+async fn paths_and_methods_that_do_not_exist_are_refused_in_json() {
+    let platform = TestPlatform::usual().await;
+    let (nothing, method) = ((404, "not_found"), (405, "method_not_allowed"));
+    hold(
+        &platform,
+        &[
+            ("GET /nothing HTTP/1.1", "", b"", nothing),
+            ("GET /events/ HTTP/1.1", "", b"", nothing),
+            ("GET //events HTTP/1.1", "", b"", nothing),
+            (
+                "GET /events/%zz HTTP/1.1",
+                "",
+                b"",
+                (404, "entity_not_found"),
+            ),
+            (
+                "GET /events/%ff%fe HTTP/1.1",
+                "",
+                b"",
+                (404, "entity_not_found"),
+            ),
+            ("DELETE /events HTTP/1.1", "", b"", method),
+            ("PATCH /livez HTTP/1.1", "", b"", method),
+            ("BREW /events HTTP/1.1", "", b"", method),
+            ("OPTIONS /events HTTP/1.1", "", b"", method),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_the_wrong_kind_and_size_are_refused_in_json() {
     let platform = TestPlatform::builder()
         .configure(|config| config.server.body_bytes_max = 1_000)
         .start()
         .await;
-    let event = br#"{"event":"a","data":{}}"#;
-    let length = |bytes: &[u8]| format!("{JSON}content-length: {}\r\n", bytes.len());
     let plain = "content-type: text/plain\r\ncontent-length: 2\r\n";
     let zipped = format!("{JSON}content-encoding: gzip\r\ncontent-length: 2\r\n");
-    let cases: [(&str, &str, &[u8], u16, &str); 20] = [
-        ("GET /nothing HTTP/1.1", "", b"", 404, "not_found"),
-        ("GET /events/ HTTP/1.1", "", b"", 404, "not_found"),
-        ("GET //events HTTP/1.1", "", b"", 404, "not_found"),
-        (
-            "DELETE /events HTTP/1.1",
-            "",
-            b"",
-            405,
-            "method_not_allowed",
-        ),
-        ("PATCH /livez HTTP/1.1", "", b"", 405, "method_not_allowed"),
-        ("BREW /events HTTP/1.1", "", b"", 405, "method_not_allowed"),
-        (
-            "OPTIONS /events HTTP/1.1",
-            "",
-            b"",
-            405,
-            "method_not_allowed",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            plain,
-            b"{}",
-            415,
-            "unsupported_media_type",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            &zipped,
-            b"{}",
-            415,
-            "unsupported_media_type",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            &length(&[b'x'; 1_001]),
-            &[b'x'; 1_001],
-            413,
-            "payload_too_large",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            &length(b"{"),
-            b"{",
-            400,
-            "malformed_json",
-        ),
-        ("POST /events HTTP/1.1", "", b"", 400, "malformed_json"),
-        (
-            "POST /events HTTP/1.1",
-            &length(b"\xff\xfe"),
-            b"\xff\xfe",
-            400,
-            "malformed_json",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            &length(b"{\"event\":\"\xff\"}"),
-            b"{\"event\":\"\xff\"}",
-            400,
-            "malformed_json",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            &length(b"{}{}"),
-            b"{}{}",
-            400,
-            "malformed_json",
-        ),
-        (
-            "GET /events?limit=%zz HTTP/1.1",
-            "",
-            b"",
-            422,
-            "invalid_request_parameters",
-        ),
-        (
-            "GET /events?after=%ff HTTP/1.1",
-            "",
-            b"",
-            422,
-            "invalid_request_parameters",
-        ),
-        ("GET /events/%zz HTTP/1.1", "", b"", 404, "entity_not_found"),
-        (
-            "GET /events/%ff%fe HTTP/1.1",
-            "",
-            b"",
-            404,
-            "entity_not_found",
-        ),
-        (
-            "POST /events HTTP/1.1",
-            &format!(
-                "idempotency-key: a\r\nidempotency-key: b\r\n{}",
-                length(event)
+    let post = "POST /events HTTP/1.1";
+    let media = (415, "unsupported_media_type");
+    hold(
+        &platform,
+        &[
+            (post, plain, b"{}", media),
+            (post, &zipped, b"{}", media),
+            (
+                post,
+                &length(&[b'x'; 1_001]),
+                &[b'x'; 1_001],
+                (413, "payload_too_large"),
             ),
-            event,
-            422,
-            "invalid_request_parameters",
-        ),
-    ];
-    let mut ids = std::collections::HashSet::new();
-    for (line, headers, body, status, code) in cases {
-        let answer = platform.client().raw(line, headers, body).await;
-
-        let (got, word, id) = read(&answer);
-        assert_eq!((got, word.as_str()), (status, code), "{line}: {answer}");
-        assert!(id.starts_with("req_"), "{line}: {answer}");
-        assert!(ids.insert(id), "{line}: a request id was used twice");
+            (post, "", b"", (400, "malformed_json")),
+        ],
+    )
+    .await;
+    for body in [
+        &b"{"[..],
+        b"\xff\xfe",
+        b"{\"event\":\"\xff\"}",
+        b"{}{}",
+        b"{\"event\":}",
+    ] {
+        hold(
+            &platform,
+            &[(post, &length(body), body, (400, "malformed_json"))],
+        )
+        .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_and_keys_that_cannot_be_read_are_refused_in_json() {
+    let platform = TestPlatform::usual().await;
+    let event = br#"{"event":"a","data":{}}"#;
+    let keys = format!(
+        "idempotency-key: a\r\nidempotency-key: b\r\n{}",
+        length(event)
+    );
+    let invalid = (422, "invalid_request_parameters");
+    hold(
+        &platform,
+        &[
+            ("GET /events?limit=%zz HTTP/1.1", "", b"", invalid),
+            ("GET /events?after=%ff HTTP/1.1", "", b"", invalid),
+            ("GET /deliveries?%c3=1 HTTP/1.1", "", b"", invalid),
+            ("POST /events HTTP/1.1", &keys, event, invalid),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,10 +136,6 @@ impl TestPlatform {
         self.dispatch_due().await
     }
 
-    pub(crate) fn parts(&self) -> &Platform {
-        &self.parts
-    }
-
     /// Registers an endpoint for these patterns; answers it as it was shown.
     pub(crate) async fn create_endpoint<const N: usize>(
         &self,
