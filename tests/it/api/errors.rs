@@ -35,7 +35,10 @@ fn read(answer: &str) -> (u16, String, String) {
 }
 
 /// Sends each request and holds its answer against the status and the code.
-async fn hold(platform: &TestPlatform, cases: &[(&str, &str, &[u8], (u16, &str))]) {
+/// A path, a content type, a body, and the status and code that refuse it.
+type Case<'a> = (&'a str, &'a str, &'a [u8], (u16, &'a str));
+
+async fn hold(platform: &TestPlatform, cases: &[Case<'_>]) {
     let mut ids = HashSet::new();
     for &(line, headers, body, wanted) in cases {
         let answer = platform.client().raw(line, headers, body).await;

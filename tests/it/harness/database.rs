@@ -15,7 +15,7 @@ use tidings::domain::secret::Redacted;
 use tidings::domain::time::Clock;
 use tidings::runtime::{Foundation, Secrets};
 use tidings::store::embedded::{Embedded, EmbeddedSettings, Home};
-use tidings::upkeep::{UpkeepSettings, keep_partitions};
+use tidings::upkeep::create_partitions;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio_postgres::{Client, NoTls};
 
@@ -208,12 +208,7 @@ async fn migrate(url: &str) {
     let mut config = load_from(None, [], &[]).unwrap().config;
     config.database.unsafe_durability = true;
     let laid = Foundation::lay(&config, url, &secrets(), &Clock::System).await;
-    let keep = UpkeepSettings {
-        events_for: config.events.retention,
-        idempotency_keys_for: config.events.idempotency_retention,
-        held_deliveries_for: config.delivery.retry_schedule.horizon(),
-    };
-    let kept = keep_partitions(&laid.unwrap().store, &Clock::System, keep).await;
+    let kept = create_partitions(&laid.unwrap().store, &Clock::System).await;
     kept.unwrap();
 }
 

@@ -214,6 +214,7 @@ fn serve(
     body_bytes_max: usize,
 ) -> actix_web::dev::ServerHandle {
     let settings = ServerSettings {
+        last_answers: CancellationToken::new(),
         listeners: vec![listener],
         workers: NonZeroUsize::MIN,
         body_bytes_max,
