@@ -4,20 +4,19 @@
 //! the outcome is unknown: under the environment's lock the old transaction has ended, so the rows tell.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, TransactionManager};
 use tokio::time::Instant;
 
 use super::batch::{self, Batch, Start};
-use super::fanout::{Fanout, Fanouts};
+use super::memory::Memory;
 use super::recorder::Submission;
 use crate::domain::event::{Event, NewEvent, Place};
 use crate::domain::id::{EnvironmentId, EventId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::time::Clock;
-use crate::store::events::{self, EnvironmentLock};
+use crate::store::events;
 use crate::store::handoff::Handoff;
 use crate::store::idempotency::{self, Known, Made};
 use crate::store::{Conn, Loan, Store, StoreError, reconnecting};
@@ -30,8 +29,6 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 const TRIES_MAX: u32 = 4;
 /// How long the second try waits; later ones wait longer.
 const WAIT_BETWEEN_TRIES: Duration = Duration::from_millis(20);
-/// How many environments' tables and places are remembered.
-const ENVIRONMENTS_MAX: usize = 10_000;
 
 /// What became of a commit that was not answered.
 enum Fate {
@@ -90,14 +87,7 @@ pub(super) struct Committer {
     store: Store,
     clock: Clock,
     handoff: Option<Handoff>,
-    memory: Mutex<Memory>,
-}
-
-/// What earlier commits have taught; losing it costs a read.
-#[derive(Default)]
-struct Memory {
-    fanouts: Fanouts,
-    places: HashMap<EnvironmentId, Place>,
+    memory: Memory,
 }
 
 /// What a transaction has written, before its commit.
@@ -123,7 +113,7 @@ impl Committer {
             store,
             clock,
             handoff,
-            memory: Mutex::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -191,12 +181,12 @@ impl Committer {
         began: Instant,
     ) -> Result<Written, StoreError> {
         let lock = events::lock(conn, environment).await?;
-        let known = self.remembered_place(environment).max(lock.dropped_through);
+        let known = self.memory.place(environment).max(lock.dropped_through);
         let (found, now) =
             events::last_place(conn, environment, known.id, self.clock.for_database()).await?;
         let last = found.map_or(known, |found| found.max(known));
         let (answers, new) = plan(conn, environment, submissions).await?;
-        let mut fanout = self.fanout(conn, &lock).await?;
+        let mut fanout = self.memory.fanout(conn, &lock).await?;
         let start = Start { last, now, began };
         let batch = batch::write(
             conn,
@@ -207,7 +197,7 @@ impl Committer {
             self.handoff.as_ref(),
         )
         .await;
-        self.remember_fanout(environment, fanout);
+        self.memory.remember_fanout(environment, fanout);
         let batch = batch?;
         idempotency::insert(
             conn,
@@ -223,7 +213,7 @@ impl Committer {
     fn conclude(&self, environment: EnvironmentId, written: Written) -> Vec<Committed> {
         let Written { batch, answers } = written;
         if let Some(event) = batch.events.last() {
-            self.remember_place(
+            self.memory.remember_place(
                 environment,
                 Place {
                     id: event.id,
@@ -286,43 +276,6 @@ impl Committer {
             })
             .await?;
         Ok(found.map_or(Fate::Absent, |_| Fate::Committed))
-    }
-
-    /// The fan-out table that is current under `lock`.
-    async fn fanout(&self, conn: &mut Conn, lock: &EnvironmentLock) -> Result<Fanout, StoreError> {
-        let remembered = self.memory().fanouts.remove(&lock.environment);
-        match remembered {
-            Some(fanout) if fanout.is_current(lock) => Ok(fanout),
-            Some(_) | None => Fanout::load(conn, lock).await,
-        }
-    }
-
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remembered_place(&self, environment: EnvironmentId) -> Place {
-        self.memory()
-            .places
-            .get(&environment)
-            .copied()
-            .unwrap_or(Place::ORIGIN)
-    }
-
-    fn remember_place(&self, environment: EnvironmentId, place: Place) {
-        let mut memory = self.memory();
-        if memory.places.len() >= ENVIRONMENTS_MAX {
-            memory.places.clear();
-        }
-        memory.places.insert(environment, place);
-    }
-
-    fn remember_fanout(&self, environment: EnvironmentId, fanout: Fanout) {
-        let mut memory = self.memory();
-        if memory.fanouts.len() >= ENVIRONMENTS_MAX {
-            memory.fanouts.clear();
-        }
-        memory.fanouts.insert(environment, fanout);
     }
 }
 

@@ -6,6 +6,7 @@
 mod batch;
 mod commit;
 mod fanout;
+mod memory;
 mod recorder;
 
 pub use batch::record_within;

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::domain::page::{Order, PageQuery, PageSize};
 
-    fn shown(more_before: bool, more_after: bool, reversed: bool) -> serde_json::Value {
+    fn shown([more_before, more_after]: [bool; 2], reversed: bool) -> serde_json::Value {
         let page = Page {
             items: vec![3, 2, 1],
             more_before,
@@ -162,11 +162,11 @@ mod tests {
     #[test]
     fn a_list_names_the_cursors_of_its_neighbours_or_null() {
         assert_eq!(
-            shown(false, true, false),
+            shown([false, true], false),
             json!({ "object": "list", "data": [3, 2, 1], "list_metadata": { "before": null, "after": "1" } })
         );
         assert_eq!(
-            shown(true, false, false)["list_metadata"],
+            shown([true, false], false)["list_metadata"],
             json!({ "before": "3", "after": null })
         );
     }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn in_normal_order_the_cursors_are_exchanged() {
         assert_eq!(
-            shown(true, true, true)["list_metadata"],
+            shown([true, true], true)["list_metadata"],
             json!({ "before": "1", "after": "3" })
         );
     }

@@ -139,11 +139,11 @@ async fn missing_unknown_and_repeated_members_are_refused() {
         ),
         (
             r#"{"event":"a","data":{},"dta":1}"#,
-            &[("dta", "invalid_type")],
+            &[("dta", "unexpected_member")],
         ),
         (
             r#"{"event":"a","event":"b","data":{}}"#,
-            &[("", "invalid_type")],
+            &[("", "unexpected_member")],
         ),
         (
             r#"{"event":"a","data":{"x":{"a":1,"a":2}}}"#,
