@@ -175,7 +175,14 @@ impl QueryFragment<Pg> for Settle<'_> {
         out.push_sql(
             ", delivery_id, lease_id, number, started_at, duration_ms, outcome, status, detail, answer_headers, \
              answer_body FROM input ON CONFLICT DO NOTHING), \
-             ended AS (DELETE FROM outbox USING input WHERE outbox.environment_id = ",
+             locked AS MATERIALIZED (SELECT input.* FROM outbox JOIN input ON outbox.id = input.delivery_id \
+             AND outbox.lease_id = input.lease_id WHERE outbox.environment_id = ",
+        );
+        // One lock order for all who write the outbox.
+        out.push_bind_param::<Uuid, _>(&self.environment)?;
+        out.push_sql(
+            " ORDER BY outbox.id FOR UPDATE OF outbox), \
+             ended AS (DELETE FROM outbox USING locked AS input WHERE outbox.environment_id = ",
         );
         out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
@@ -185,7 +192,7 @@ impl QueryFragment<Pg> for Settle<'_> {
              attempts, replay_of, created_at, settled_at) SELECT environment_id, id, event_id, endpoint_id, \
              verdict, reason, attempts + 1, replay_of, created_at, moment.now FROM ended, moment), \
              delayed AS (UPDATE outbox SET due_at = moment.now + input.delay_ms * interval '1 millisecond', \
-             attempts = outbox.attempts + 1, lease_id = NULL, worker_id = NULL FROM input, moment \
+             attempts = outbox.attempts + 1, lease_id = NULL, worker_id = NULL FROM locked AS input, moment \
              WHERE outbox.environment_id = ",
         );
         out.push_bind_param::<Uuid, _>(&self.environment)?;
