@@ -153,7 +153,7 @@ impl Courier {
             let sending = held.into_iter().map(|held| deliver::deliver(self, held));
             let ended: Vec<Ended> = futures_util::future::join_all(sending).await;
             attempts += ended.len();
-            settle::settle(self, ended).await;
+            settle::settle_now(self, ended).await;
         }
     }
 }

@@ -6,6 +6,7 @@
 mod courier;
 mod deliver;
 mod dispatcher;
+mod health;
 mod lanes;
 mod settle;
 

@@ -1,197 +1,324 @@
 //! Settling: what came of many claims, written in few transactions.
 //!
-//! Invariant: every attempt that was made is recorded. While the database is away the outcomes are kept and tried
-//! again, up to the time when their leases have long run out. An endpoint is disabled in a transaction of its
-//! own, under the environment's lock, together with the event that says so.
+//! Invariant: every attempt that was made is recorded. Outcomes that the database does not take are kept and
+//! tried again, up to the time when their leases have long run out; one that it never takes costs no other. What
+//! a claim holds in memory is given back as soon as it is written. Does not judge endpoints: `health` does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use diesel_async::AsyncConnection;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{JoinError, JoinSet};
 
 use super::courier::Courier;
 use super::deliver::{Ended, NotSent, Sent};
-use crate::domain::delivery::Health;
-use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, FAILING_FOR_MAX};
-use crate::domain::event::NewEvent;
+use super::health::{self, News, Noting};
 use crate::domain::id::EnvironmentId;
-use crate::ingest;
 use crate::store::attempts::{self, Settled};
-use crate::store::{StoreError, endpoints, events, reconnecting};
+use crate::store::handoff::Slot;
+use crate::store::{StoreError, reconnecting};
 
 /// Outcomes that go into one transaction.
 const BATCH_MAX: usize = 500;
-/// How long outcomes are kept for a database that is away.
+/// Environments that are settled at the same time.
+const SETTLING_MAX: usize = 8;
+/// How long outcomes are kept for a database that does not take them.
 const KEEP_FOR: Duration = Duration::from_secs(120);
 
 /// Settles what arrives until the channel is closed and empty.
 pub(super) async fn run(courier: Arc<Courier>, mut ended: mpsc::UnboundedReceiver<Ended>) {
+    let noting = Noting::start(courier.clone());
+    let mut settling: JoinSet<Vec<News>> = JoinSet::new();
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    while ended.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        settle(&courier, std::mem::take(&mut batch)).await;
+    loop {
+        tokio::select! {
+            received = ended.recv_many(&mut batch, BATCH_MAX) => {
+                if received == 0 {
+                    break;
+                }
+            }
+            Some(settled) = settling.join_next() => {
+                pass_on(&noting, settled);
+                continue;
+            }
+        }
+        for (environment, part) in by_environment(batch.drain(..)) {
+            while settling.len() >= SETTLING_MAX
+                && let Some(settled) = settling.join_next().await
+            {
+                pass_on(&noting, settled);
+            }
+            settling.spawn(settle(courier.clone(), environment, part));
+        }
+    }
+    while let Some(settled) = settling.join_next().await {
+        pass_on(&noting, settled);
+    }
+    noting.finish().await;
+}
+
+fn pass_on(noting: &Noting, settled: Result<Vec<News>, JoinError>) {
+    match settled {
+        Ok(news) => news.into_iter().for_each(|one| noting.note(one)),
+        Err(error) => {
+            tracing::error!(error = %error, "settling ended badly; attempts will be made again");
+        }
     }
 }
 
-/// Settles one batch, environment by environment.
-pub(super) async fn settle(courier: &Courier, batch: Vec<Ended>) {
-    let mut by_environment: BTreeMap<EnvironmentId, Vec<Ended>> = BTreeMap::new();
+fn by_environment(batch: impl Iterator<Item = Ended>) -> BTreeMap<EnvironmentId, Vec<Ended>> {
+    let mut parts: BTreeMap<EnvironmentId, Vec<Ended>> = BTreeMap::new();
     for ended in batch {
-        by_environment
+        parts
             .entry(ended.claim.environment)
             .or_default()
             .push(ended);
     }
-    for (environment, batch) in by_environment {
-        settle_environment(courier, environment, batch).await;
+    parts
+}
+
+/// Settles one batch and notes at once what it says about endpoints.
+pub(super) async fn settle_now(courier: &Arc<Courier>, batch: Vec<Ended>) {
+    for (environment, part) in by_environment(batch.into_iter()) {
+        for news in settle(courier.clone(), environment, part).await {
+            health::note(courier, &news).await;
+        }
     }
 }
 
-async fn settle_environment(courier: &Courier, environment: EnvironmentId, batch: Vec<Ended>) {
-    let (mut settled, mut released, mut healths) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut slots = Vec::with_capacity(batch.len());
+/// Settles a batch of one environment; answers what it says about endpoints.
+async fn settle(courier: Arc<Courier>, environment: EnvironmentId, batch: Vec<Ended>) -> Vec<News> {
+    let (mut sent, mut released, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unsent_slots = Vec::new();
     for Ended {
         claim,
         result,
         slot,
     } in batch
     {
-        slots.push(slot);
         match result {
             Ok(Sent {
-                settled: one,
+                settled,
                 health,
                 endpoint,
             }) => {
-                settled.push(one);
-                healths.insert(endpoint.id, (health, endpoint));
+                sent.push((settled, slot));
+                seen.push((health, endpoint));
             }
             Err(NotSent::NotEnabled | NotSent::TooLate | NotSent::Unavailable) => {
                 released.push((claim.delivery, claim.lease));
+                unsent_slots.push(slot);
             }
         }
-    }
-    settled.sort_by_key(|one| one.delivery);
-    if !settled.is_empty() {
-        record(courier, environment, &settled).await;
     }
     if !released.is_empty()
         && let Err(error) = courier.release_in(environment, &released).await
     {
         tracing::warn!(%environment, error = %error, "claims not released; their leases will run out");
     }
-    for (health, endpoint) in healths.into_values() {
-        if let Err(error) = note_health(courier, health, &endpoint).await {
-            tracing::warn!(endpoint.id = %endpoint.id, error = %error, "health of an endpoint not noted");
-        }
-    }
-    drop(slots);
+    drop(unsent_slots);
+    sent.sort_by_key(|(settled, _)| settled.delivery);
+    record(&courier, environment, sent).await;
+    health::news_of(seen, courier.clock.now())
 }
 
-/// Writes attempts and verdicts, again and again while the database is away.
-async fn record(courier: &Courier, environment: EnvironmentId, settled: &[Settled]) {
-    let result = reconnecting(KEEP_FOR, || async {
-        match write(courier, environment, settled).await {
-            Err(error) if error.is_unavailable() => Err(error),
-            other => Ok(other),
-        }
-    })
-    .await;
-    match result {
-        Ok(Ok(in_time)) if in_time < settled.len() => {
-            tracing::info!(%environment, late = settled.len() - in_time, "attempts recorded after their lease was lost");
-        }
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) | Err(error) => {
-            let count = settled.len();
-            tracing::error!(%environment, count, error = %error, "attempts not recorded; they will be made again");
+/// Outcomes that are written together, with the room that they hold.
+struct Part {
+    settled: Vec<Settled>,
+    slots: Vec<Slot>,
+    failures: u32,
+}
+
+impl Part {
+    fn new(sent: Vec<(Settled, Slot)>) -> Self {
+        let (settled, slots) = sent.into_iter().unzip();
+        Self {
+            settled,
+            slots,
+            failures: 0,
         }
     }
+
+    /// What is to be tried next: from the second failure on, each half by itself.
+    fn after_failure(mut self) -> Vec<Self> {
+        self.failures += 1;
+        if self.failures < 2 || self.settled.len() < 2 {
+            return vec![self];
+        }
+        let half = self.settled.len() / 2;
+        let second = Self {
+            settled: self.settled.split_off(half),
+            slots: self.slots.split_off(half),
+            failures: self.failures,
+        };
+        vec![self, second]
+    }
+}
+
+/// Writes attempts and verdicts, again and again while the database does not take them.
+async fn record(courier: &Courier, environment: EnvironmentId, sent: Vec<(Settled, Slot)>) {
+    if sent.is_empty() {
+        return;
+    }
+    let left = Mutex::new(vec![Part::new(sent)]);
+    let tried = reconnecting(KEEP_FOR, || async {
+        write_all(&mut *left.lock().await, |part: Part| async {
+            let written = write(courier, environment, &part.settled).await;
+            (part, written)
+        })
+        .await
+    });
+    if let Err(error) = tried.await {
+        let count: usize = left
+            .lock()
+            .await
+            .iter()
+            .map(|part| part.settled.len())
+            .sum();
+        tracing::error!(%environment, count, error = %error, "attempts not recorded; they will be made again");
+    }
+}
+
+/// Tries every part once and keeps those that failed; fails when there are any.
+async fn write_all<F>(left: &mut Vec<Part>, write: impl Fn(Part) -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = (Part, Result<(), StoreError>)>,
+{
+    let mut failed = Ok(());
+    let mut parts = std::mem::take(left).into_iter();
+    while let Some(part) = parts.next() {
+        match write(part).await {
+            (_written, Ok(())) => {}
+            // The others would meet the same.
+            (part, Err(error)) if error.is_unavailable() => {
+                left.push(part);
+                left.extend(parts);
+                return Err(error);
+            }
+            (part, Err(error)) => {
+                failed = Err(error);
+                left.extend(part.after_failure());
+            }
+        }
+    }
+    failed
 }
 
 async fn write(
     courier: &Courier,
     environment: EnvironmentId,
     settled: &[Settled],
-) -> Result<usize, StoreError> {
-    let mut conn = courier.store.conn().await?;
-    let in_time = attempts::settle(
-        &mut conn,
-        environment,
-        courier.clock.for_database(),
-        settled,
-    )
-    .await?;
-    Ok(in_time.len())
-}
-
-/// Notes what the last attempt said about the endpoint, if that is news.
-async fn note_health(
-    courier: &Courier,
-    health: Health,
-    endpoint: &Endpoint,
 ) -> Result<(), StoreError> {
-    let now = courier.clock.now();
-    let failing_since = match (health, endpoint.failing_since) {
-        (Health::Well, None) => return Ok(()),
-        (Health::Well, Some(_)) => None,
-        (Health::Gone, _) => return disable(courier, endpoint, DisabledReason::Gone).await,
-        (Health::Failing, None) => Some(now),
-        (Health::Failing, Some(since)) if has_failed_for_too_long(since, now) => {
-            return disable(courier, endpoint, DisabledReason::Failing).await;
-        }
-        (Health::Failing, Some(_)) => return Ok(()),
-    };
     let mut conn = courier.store.conn().await?;
-    endpoints::set_failing_since(&mut conn, endpoint.environment, endpoint.id, failing_since)
-        .await?;
-    courier
-        .store
-        .endpoint_changed((endpoint.environment, endpoint.id));
-    Ok(())
-}
-
-fn has_failed_for_too_long(since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    (now - since)
-        .to_std()
-        .is_ok_and(|failing_for| failing_for >= FAILING_FOR_MAX)
-}
-
-/// Disables an endpoint and records the event that says so.
-async fn disable(
-    courier: &Courier,
-    endpoint: &Endpoint,
-    reason: DisabledReason,
-) -> Result<(), StoreError> {
-    let (environment, id) = (endpoint.environment, endpoint.id);
-    let now = courier.clock.now();
-    let mut conn = courier.store.conn().await?;
-    let disabled = conn
-        .transaction(async |conn| {
-            let mut lock = events::lock(conn, environment).await?;
-            let vault = courier.store.vault();
-            let Some(mut current) = endpoints::find(conn, vault, environment, id).await? else {
-                return Ok(false);
-            };
-            if !current.is_enabled() {
-                return Ok(false);
-            }
-            current.state = EndpointState::Disabled(reason);
-            current.updated_at = now;
-            endpoints::update(conn, vault, &current).await?;
-            events::bump_endpoints_version(conn, &lock).await?;
-            lock.endpoints_version += 1;
-            let notice = NewEvent::endpoint_disabled(&current, reason);
-            ingest::record_within(conn, &lock, courier.clock.for_database(), &[&notice]).await?;
-            Ok::<_, StoreError>(true)
-        })
-        .await?;
-    courier.store.endpoint_changed((environment, id));
-    if disabled {
-        courier.handoff.wake();
-        tracing::warn!(endpoint.id = %id, reason = reason.as_str(), "endpoint disabled");
+    let now = courier.clock.for_database();
+    let in_time = attempts::settle(&mut conn, environment, now, settled).await?;
+    if in_time.len() < settled.len() {
+        let late = settled.len() - in_time.len();
+        tracing::info!(%environment, late, "attempts recorded after their lease was lost");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::domain::attempt::{Attempt, Outcome};
+    use crate::domain::delivery::Settlement;
+    use crate::domain::id::{DeliveryId, EndpointId, LeaseId};
+    use crate::domain::time::from_millis;
+    use crate::store::handoff::{Gate, HoldLimits};
+
+    fn gate() -> Gate {
+        Gate::new(HoldLimits {
+            claims_max: 1_000,
+            claims_per_endpoint_max: 1_000,
+            bytes_max: 1,
+        })
+    }
+
+    fn sent(gate: &Gate, count: u128) -> Vec<(Settled, Slot)> {
+        let one = |number: u128| {
+            let settled = Settled {
+                delivery: DeliveryId::at(1, number),
+                lease: LeaseId::at(1, 1),
+                number: 1,
+                started_at: from_millis(0),
+                attempt: Attempt {
+                    outcome: Outcome::Accepted { status: 200 },
+                    duration: Duration::ZERO,
+                    answer: None,
+                },
+                settlement: Settlement::Delivered,
+            };
+            let key = (EnvironmentId::at(1, 1), EndpointId::at(1, number));
+            (settled, gate.reserve(key, 0).expect("room"))
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn refusal() -> StoreError {
+        StoreError::Query(diesel::result::Error::RollbackTransaction)
+    }
+
+    #[tokio::test]
+    async fn a_row_that_the_database_refuses_costs_itself_only() {
+        let gate = gate();
+        let mut left = vec![Part::new(sent(&gate, 500))];
+        let poison = DeliveryId::at(1, 123);
+        let write = |part: Part| {
+            let refused = part.settled.iter().any(|one| one.delivery == poison);
+            std::future::ready((part, if refused { Err(refusal()) } else { Ok(()) }))
+        };
+
+        for _ in 0..12 {
+            assert!(write_all(&mut left, write).await.is_err());
+        }
+
+        let left: Vec<_> = left
+            .iter()
+            .flat_map(|part| &part.settled)
+            .map(|one| one.delivery)
+            .collect();
+        assert_eq!(left, [poison]);
+        assert_eq!(gate.held(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_deadlock_loses_nothing_and_splits_nothing() {
+        let gate = gate();
+        let mut left = vec![Part::new(sent(&gate, 500))];
+        let calls = Cell::new(0);
+        let write = |part: Part| {
+            calls.set(calls.get() + 1);
+            assert_eq!(part.settled.len(), 500);
+            let first = calls.get() == 1;
+            std::future::ready((part, if first { Err(refusal()) } else { Ok(()) }))
+        };
+
+        assert!(write_all(&mut left, write).await.is_err());
+        assert!(write_all(&mut left, write).await.is_ok());
+        assert_eq!((left.len(), gate.held()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn while_the_database_is_away_batches_stay_whole() {
+        let gate = gate();
+        let mut left = vec![Part::new(sent(&gate, 5)), Part::new(sent(&gate, 7))];
+        let calls = Cell::new(0);
+        let write = |part: Part| {
+            calls.set(calls.get() + 1);
+            let away = StoreError::Unavailable("away".to_owned());
+            std::future::ready((part, Err(away)))
+        };
+
+        for _ in 0..5 {
+            assert!(write_all(&mut left, write).await.is_err());
+        }
+
+        let sizes: Vec<_> = left.iter().map(|part| part.settled.len()).collect();
+        assert_eq!((sizes, calls.get()), (vec![5, 7], 5));
+    }
 }

@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::handoff::EndpointKey;
 use super::schema::endpoints;
 use super::vault::Vault;
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, PreviousSecret, Secrets};
@@ -103,7 +105,7 @@ fn schedule(seconds: Option<&[i32]>) -> Option<Option<RetrySchedule>> {
     RetrySchedule::new(delays?).ok().map(Some)
 }
 
-/// The columns that a caller or a rule may change.
+/// The columns that a caller or a rule may change. Not the health: attempts note it without the lock.
 #[derive(AsChangeset)]
 #[diesel(table_name = endpoints, treat_none_as_null = true)]
 struct EndpointColumns {
@@ -116,7 +118,6 @@ struct EndpointColumns {
     previous_secret_sealed: Option<Vec<u8>>,
     previous_secret_until: Option<DateTime<Utc>>,
     retry_delays_seconds: Option<Vec<i32>>,
-    failing_since: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
 }
@@ -151,7 +152,6 @@ impl EndpointColumns {
             previous_secret_sealed: previous.map(|previous| seal(&previous.secret)),
             previous_secret_until: previous.map(|previous| previous.valid_until),
             retry_delays_seconds: endpoint.schedule.as_ref().map(seconds),
-            failing_since: endpoint.failing_since,
             updated_at: endpoint.updated_at,
             deleted_at: endpoint.deleted_at,
         }
@@ -187,31 +187,43 @@ pub async fn insert(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Resu
 
 /// Writes an endpoint back; the caller holds the environment's lock and bumps the fan-out's version.
 ///
+/// Shape: since when it fails is left as it is in the row; an endpoint that is enabled again starts anew.
 /// Errors: `Conflict` of `endpoints_url_unique`.
 pub async fn update(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Result<(), StoreError> {
-    diesel::update(endpoints::table)
+    let columns = EndpointColumns::of(endpoint, vault);
+    let statement = diesel::update(endpoints::table)
         .filter(endpoints::environment_id.eq(endpoint.environment))
-        .filter(endpoints::id.eq(endpoint.id))
-        .set(EndpointColumns::of(endpoint, vault))
-        .execute(conn)
-        .await?;
+        .filter(endpoints::id.eq(endpoint.id));
+    if endpoint.is_enabled() {
+        let kept_unless_it_was_disabled = case_when(
+            endpoints::disabled_reason.is_null(),
+            endpoints::failing_since,
+        );
+        let health = endpoints::failing_since.eq(kept_unless_it_was_disabled);
+        statement.set((columns, health)).execute(conn).await?;
+    } else {
+        statement.set(columns).execute(conn).await?;
+    }
     Ok(())
 }
 
 /// Notes that the endpoint began to fail, or that it is well again; no lock is needed, nobody's fan-out changes.
+///
+/// Shape: nothing changes when it is no longer `from`; answers whether it was.
 pub async fn set_failing_since(
     conn: &mut Conn,
-    environment: EnvironmentId,
-    id: EndpointId,
-    since: Option<DateTime<Utc>>,
-) -> Result<(), StoreError> {
-    diesel::update(endpoints::table)
+    (environment, id): EndpointKey,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+) -> Result<bool, StoreError> {
+    let changed = diesel::update(endpoints::table)
         .filter(endpoints::environment_id.eq(environment))
         .filter(endpoints::id.eq(id))
-        .set(endpoints::failing_since.eq(since))
+        .filter(endpoints::failing_since.is_not_distinct_from(from))
+        .set(endpoints::failing_since.eq(to))
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// Finds one endpoint of `environment`, deleted or not; `None` when it never had one.
