@@ -1,7 +1,8 @@
 //! The courier: what the dispatcher's tasks share, and the two reads that find work.
 //!
-//! Claims are made endpoint by endpoint, each as far as this process has room for it, so an endpoint that is
-//! owed a million deliveries takes no more of a round than one that is owed ten.
+//! Invariant: a round takes no more than there is room for when it begins, dealt out one by one to the endpoints
+//! that are owed something, so an endpoint that is owed a million deliveries takes no more of a round than one
+//! that is owed ten. What was claimed in one environment is handed over before the next is looked at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +16,16 @@ use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, LeaseId};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::time::Clock;
 use crate::egress::Sender;
-use crate::store::handoff::{Handoff, Held};
+use crate::store::handoff::{EndpointKey, Handoff, Held, Slot};
 use crate::store::outbox::{self, Lease};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, claims, reconnecting};
 
 /// Endpoints that one round looks at.
-const ENDPOINTS_PER_ROUND: i64 = 1_000;
-/// Deliveries of one endpoint that one round takes.
-const CLAIMS_PER_ENDPOINT: usize = 128;
+const ENDPOINTS_PER_ROUND: i64 = 10_000;
+/// Deliveries that one statement takes: their bodies are in memory before their bytes can be counted.
+const CLAIMS_AT_ONCE: usize = 64;
+/// How long giving back is tried; then the leases run out by themselves.
+const RELEASE_FOR: Duration = Duration::from_secs(10);
 
 /// How deliveries are sent.
 #[derive(Debug, Clone)]
@@ -31,6 +34,14 @@ pub struct CourierSettings {
     pub schedule: RetrySchedule,
     /// For one POST, as a whole.
     pub timeout: Duration,
+}
+
+/// What a claim round came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RoundEnd {
+    pub(super) claimed: usize,
+    /// Something was due, whether or not there was room for it.
+    pub(super) found_work: bool,
 }
 
 /// Finds, sends and settles deliveries.
@@ -59,51 +70,91 @@ impl Courier {
         }
     }
 
-    /// Claims what is due, as far as there is room.
-    pub(super) async fn claim_round(&self) -> Result<Vec<Held>, StoreError> {
-        let now = self.clock.for_database();
+    /// Claims what is due, as far as there is room, and hands it to `take`, environment by environment.
+    ///
+    /// Errors: only when nobody knows what is due; an environment that fails is passed over.
+    pub(super) async fn claim_round(
+        &self,
+        mut take: impl FnMut(Held) + Send,
+    ) -> Result<RoundEnd, StoreError> {
         let mut conn = self.store.conn().await?;
-        let work = outbox::find_work(&mut conn, now, ENDPOINTS_PER_ROUND).await?;
-        let mut by_environment: BTreeMap<EnvironmentId, Vec<(EndpointId, usize)>> = BTreeMap::new();
-        for work in work {
-            let room = self
-                .handoff
-                .gate
-                .room_for((work.environment, work.endpoint))
-                .min(CLAIMS_PER_ENDPOINT);
-            if room > 0 {
-                by_environment
-                    .entry(work.environment)
-                    .or_default()
-                    .push((work.endpoint, room));
+        let now = self.clock.for_database();
+        let work = claims::find_work(&mut conn, now, ENDPOINTS_PER_ROUND).await?;
+        drop(conn);
+        let endpoints: Vec<EndpointKey> = work
+            .iter()
+            .map(|work| (work.environment, work.endpoint))
+            .collect();
+        let mut by_environment: BTreeMap<EnvironmentId, Vec<Slot>> = BTreeMap::new();
+        for slot in self.handoff.gate.deal(&endpoints) {
+            by_environment
+                .entry(slot.endpoint().0)
+                .or_default()
+                .push(slot);
+        }
+        let mut claimed = 0;
+        for (environment, mut slots) in by_environment {
+            while !slots.is_empty() && !self.handoff.gate.is_full_of_bytes() {
+                let rest = slots.split_off(slots.len().min(CLAIMS_AT_ONCE));
+                match self.claim(environment, slots).await {
+                    Ok(held) => {
+                        claimed += held.len();
+                        held.into_iter().for_each(&mut take);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%environment, error = %error, "nothing claimed in an environment");
+                        break;
+                    }
+                }
+                slots = rest;
             }
         }
-        let mut held = Vec::new();
-        for (environment, wanted) in by_environment {
-            let start_by = Instant::now() + self.handoff.start_within;
-            let lease = Lease {
-                id: LeaseId::new(self.clock.now()),
-                worker: self.handoff.worker,
-                lasts: self.handoff.lease,
-            };
-            let claims = outbox::claim_due(&mut conn, environment, now, lease, &wanted).await?;
-            let mut surplus = Vec::new();
-            for claim in claims {
-                match self
-                    .handoff
-                    .gate
-                    .reserve((environment, claim.endpoint), claim.body.len())
-                {
-                    Some(slot) => held.push(Held {
-                        claim,
-                        start_by,
-                        slot,
-                    }),
-                    None => surplus.push((claim.delivery, claim.lease)),
-                }
+        Ok(RoundEnd {
+            claimed,
+            found_work: !endpoints.is_empty(),
+        })
+    }
+
+    /// Claims for each slot one delivery of its endpoint, if it has one due.
+    async fn claim(
+        &self,
+        environment: EnvironmentId,
+        slots: Vec<Slot>,
+    ) -> Result<Vec<Held>, StoreError> {
+        let start_by = Instant::now() + self.handoff.start_within;
+        let lease = Lease {
+            id: LeaseId::new(self.clock.now()),
+            worker: self.handoff.worker,
+            lasts: self.handoff.lease,
+        };
+        let mut free: BTreeMap<EndpointId, Vec<Slot>> = BTreeMap::new();
+        for slot in slots {
+            free.entry(slot.endpoint().1).or_default().push(slot);
+        }
+        let wanted: Vec<_> = free.iter().map(|(id, slots)| (*id, slots.len())).collect();
+        let now = self.clock.for_database();
+        let mut conn = self.store.conn().await?;
+        let claimed = claims::claim_due(&mut conn, environment, now, lease, &wanted).await?;
+        let mut held = Vec::with_capacity(claimed.claims.len());
+        for claim in claimed.claims {
+            if let Some(mut slot) = free.get_mut(&claim.endpoint).and_then(Vec::pop) {
+                slot.weigh(claim.body.len());
+                held.push(Held {
+                    claim,
+                    start_by,
+                    slot,
+                });
             }
-            if !surplus.is_empty() {
-                outbox::release(&mut conn, environment, now, &surplus).await?;
+        }
+        if !claimed.expired.is_empty() {
+            // What was claimed is sent all the same; these come up again when their lease has run out.
+            match outbox::expire(&mut conn, environment, lease.id, &claimed.expired).await {
+                Ok(count) => {
+                    tracing::warn!(%environment, count, "deliveries cancelled: their events are gone");
+                }
+                Err(error) => {
+                    tracing::warn!(%environment, error = %error, "deliveries without an event not cancelled");
+                }
             }
         }
         Ok(held)
@@ -131,13 +182,17 @@ impl Courier {
         released
     }
 
+    /// Gives claims of one environment back, on another connection when the first turns out to be dead.
     pub(super) async fn release_in(
         &self,
         environment: EnvironmentId,
         claims: &[(DeliveryId, LeaseId)],
     ) -> Result<usize, StoreError> {
-        let mut conn = self.store.conn().await?;
-        outbox::release(&mut conn, environment, self.clock.for_database(), claims).await
+        reconnecting(RELEASE_FOR, || async {
+            let mut conn = self.store.conn().await?;
+            outbox::release(&mut conn, environment, self.clock.for_database(), claims).await
+        })
+        .await
     }
 
     /// Sends everything that is due now and settles it; answers how many attempts that were.
@@ -146,8 +201,8 @@ impl Courier {
     pub async fn dispatch_due(self: &Arc<Self>) -> Result<usize, StoreError> {
         let mut attempts = 0;
         loop {
-            let held = self.claim_round().await?;
-            if held.is_empty() {
+            let mut held = Vec::new();
+            if self.claim_round(|one| held.push(one)).await?.claimed == 0 {
                 return Ok(attempts);
             }
             let sending = held.into_iter().map(|held| deliver::deliver(self, held));

@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::courier::Courier;
-use super::deliver::{self, Ended};
+use super::courier::{Courier, RoundEnd};
+use super::deliver::{self, Ended, NotSent};
 use super::lanes::{LaneLimits, Lanes, Pace};
 use super::settle;
+use super::under_way::UnderWay;
 use crate::domain::attempt::Outcome;
 use crate::store::StoreError;
-use crate::store::handoff::{EndpointKey, Held};
+use crate::store::handoff::Held;
 
+/// From when on an answer counts as slow.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
 /// Claims that are taken from the channel at a time.
 const TAKEN_AT_ONCE: usize = 256;
 
@@ -48,13 +51,16 @@ pub struct Dispatcher {
     settings: DispatcherSettings,
     handed: mpsc::UnboundedReceiver<Held>,
     lanes: Lanes,
-    sending: JoinSet<(EndpointKey, Pace)>,
+    sending: UnderWay,
     ended: mpsc::UnboundedSender<Ended>,
     settling: JoinHandle<()>,
+    /// After a round that found work there may be more: how many deliveries have to end before it is worth
+    /// looking again.
+    look_after: Option<usize>,
 }
 
 /// A claim round that is under way.
-type Round = JoinHandle<Result<Vec<Held>, StoreError>>;
+type Round = JoinHandle<Result<RoundEnd, StoreError>>;
 
 impl Dispatcher {
     /// Starts the settling task on the current runtime; `handed` is the other end of the courier's hand-off.
@@ -69,6 +75,7 @@ impl Dispatcher {
     ) -> Self {
         let (ended, settled) = mpsc::unbounded_channel();
         let settling = tokio::spawn(settle::run(courier.clone(), settled));
+        let gate = courier.handoff.gate.clone();
         let limits = LaneLimits {
             in_flight_max: settings.in_flight_max,
             per_endpoint_max: settings.per_endpoint_max,
@@ -77,69 +84,72 @@ impl Dispatcher {
             courier,
             settings,
             handed,
-            lanes: Lanes::new(limits),
-            sending: JoinSet::new(),
+            lanes: Lanes::new(limits, gate),
+            sending: UnderWay::default(),
             ended,
             settling,
+            look_after: None,
         }
     }
 
-    /// Sends until `stop`, then drains.
+    /// Sends until `stop`, then drains. When the settling task ends before, nothing more is sent: the hand-off
+    /// closes, and readiness tells.
     pub async fn run(mut self, stop: CancellationToken) -> Drained {
         let mut poll = tokio::time::interval(self.settings.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round: Option<Round> = None;
         let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
-        // After a round that found work there may be more: look again as soon as there is room.
-        let mut hungry = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(ended) = self.sending.join_next() => self.note_end(ended),
+                () = self.ended.closed() => {
+                    tracing::error!("the settling task has ended; nothing more is sent");
+                    break;
+                }
+                Some((endpoint, pace)) = self.sending.next() => {
+                    self.lanes.ended(endpoint, pace);
+                    self.look_after = self.look_after.map(|ends| ends.saturating_sub(1));
+                }
                 _ = self.handed.recv_many(&mut taken, TAKEN_AT_ONCE) => {
                     taken.drain(..).for_each(|held| self.lanes.push(held));
                 }
                 found = finished(&mut round) => {
                     round = None;
-                    hungry = self.take_round(found);
+                    self.note_round(found);
                 }
                 _ = poll.tick(), if round.is_none() => round = Some(self.start_round()),
                 () = self.courier.handoff.woken(), if round.is_none() => round = Some(self.start_round()),
             }
             self.send_all();
-            if hungry && round.is_none() && self.lanes.waiting() < self.settings.in_flight_max / 8 {
-                hungry = false;
+            if self.look_after == Some(0) && round.is_none() {
                 round = Some(self.start_round());
             }
         }
         self.drain(round).await
     }
 
+    /// Starts a claim round; what it claims comes through the hand-off, as from ingest.
     #[expect(
         clippy::disallowed_methods,
         reason = "the loop owns this task and waits for it"
     )]
-    fn start_round(&self) -> Round {
+    fn start_round(&mut self) -> Round {
+        self.look_after = None;
         let courier = self.courier.clone();
-        tokio::spawn(async move { courier.claim_round().await })
+        tokio::spawn(async move {
+            let handoff = courier.handoff.clone();
+            courier.claim_round(|held| handoff.pass(held)).await
+        })
     }
 
-    /// Puts what a round has claimed into the lanes; answers whether there may be more.
-    fn take_round(&mut self, found: Result<Result<Vec<Held>, StoreError>, JoinError>) -> bool {
+    fn note_round(&mut self, found: Result<Result<RoundEnd, StoreError>, JoinError>) {
+        let worth_it = (self.settings.in_flight_max / 8).max(1);
         match found {
-            Ok(Ok(held)) => {
-                let found_work = !held.is_empty();
-                held.into_iter().for_each(|held| self.lanes.push(held));
-                found_work
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "no claims could be made");
-                false
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "a claim round ended badly");
-                false
-            }
+            Ok(Ok(end)) if end.claimed > 0 => self.look_after = Some(end.claimed.min(worth_it)),
+            Ok(Ok(end)) if end.found_work => self.look_after = Some(worth_it),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "no claims could be made"),
+            Err(error) => tracing::error!(error = %error, "a claim round ended badly"),
         }
     }
 
@@ -148,22 +158,13 @@ impl Dispatcher {
         while let Some(held) = self.lanes.next() {
             let (courier, ended) = (self.courier.clone(), self.ended.clone());
             let key = (held.claim.environment, held.claim.endpoint);
-            self.sending.spawn(async move {
+            self.sending.start(key, async move {
                 let result = deliver::deliver(&courier, held).await;
                 let pace = pace(&result);
                 // The settling task outlives every sender.
                 let _closed = ended.send(result);
-                (key, pace)
+                pace
             });
-        }
-    }
-
-    fn note_end(&mut self, ended: Result<(EndpointKey, Pace), JoinError>) {
-        match ended {
-            Ok((key, pace)) => self.lanes.ended(key, pace),
-            Err(error) => {
-                tracing::error!(error = %error, "a delivery ended badly; its lease will run out")
-            }
         }
     }
 
@@ -172,7 +173,7 @@ impl Dispatcher {
         let deadline = Instant::now() + self.settings.drain;
         if let Some(round) = round {
             let found = round.await;
-            self.take_round(found);
+            self.note_round(found);
         }
         self.handed.close();
         while let Some(held) = self.handed.recv().await {
@@ -181,13 +182,11 @@ impl Dispatcher {
         let waiting = self.lanes.take_waiting();
         let released = self.courier.release(waiting).await;
         let mut finished = 0;
-        while let Ok(Some(_ended)) =
-            tokio::time::timeout_at(deadline, self.sending.join_next()).await
-        {
+        while let Ok(Some(_ended)) = tokio::time::timeout_at(deadline, self.sending.next()).await {
             finished += 1;
         }
         let aborted = self.sending.len();
-        self.sending.shutdown().await;
+        self.sending.cut_off().await;
         drop(self.ended);
         if self.settling.await.is_err() {
             tracing::error!("the settling task ended badly");
@@ -201,7 +200,7 @@ impl Dispatcher {
 }
 
 /// The round's result when there is a round; never otherwise.
-async fn finished(round: &mut Option<Round>) -> Result<Result<Vec<Held>, StoreError>, JoinError> {
+async fn finished(round: &mut Option<Round>) -> Result<Result<RoundEnd, StoreError>, JoinError> {
     match round {
         Some(round) => round.await,
         None => std::future::pending().await,
@@ -213,6 +212,9 @@ fn pace(ended: &Ended) -> Pace {
         Ok(sent) if matches!(sent.settled.attempt.outcome, Outcome::TimedOut { .. }) => {
             Pace::TimedOut
         }
-        Ok(_) | Err(_) => Pace::Answered,
+        Ok(sent) if sent.settled.attempt.duration > SLOW_AFTER => Pace::Slow,
+        Ok(_) => Pace::Answered,
+        // It says something about this process or the database, and nothing about the receiver.
+        Err(NotSent::NotEnabled | NotSent::TooLate | NotSent::Unavailable) => Pace::Unknown,
     }
 }

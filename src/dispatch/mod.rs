@@ -9,6 +9,7 @@ mod dispatcher;
 mod health;
 mod lanes;
 mod settle;
+mod under_way;
 
 pub use courier::{Courier, CourierSettings};
 pub use dispatcher::{Dispatcher, DispatcherSettings, Drained};

@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod attempts;
+pub mod claims;
 pub mod columns;
 mod conn;
 pub mod deliveries;
@@ -26,6 +27,7 @@ mod pool;
 pub mod retention;
 pub mod schema;
 mod shared;
+pub mod shares;
 pub mod vault;
 pub mod workers;
 

@@ -1,24 +1,23 @@
-//! The outbox: deliveries that are still owed, and the only way to take work from it.
+//! The outbox: deliveries that are still owed.
 //!
 //! Invariant: a row is due at a time; a lease is nothing but a later due time plus an id, so a worker that dies
 //! needs no rescuer. A verdict takes effect only under its lease; the attempt is recorded always. Settled rows
-//! leave for `deliveries` in the same statement. Does not decide when to try again: that is `domain::delivery`.
+//! leave for `deliveries` in the same statement. Whoever locks several rows locks them in the order of their
+//! ids. Does not take work (`claims` does) and does not decide when to try again (`domain::delivery` does).
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{
-    Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid,
-};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::outbox;
-use crate::domain::delivery::{CancelReason, Claim};
+use crate::domain::delivery::CancelReason;
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId, WorkerId};
 
 /// A delivery that is to be owed.
@@ -114,153 +113,36 @@ impl QueryFragment<Pg> for Insert {
     }
 }
 
-/// An enabled endpoint that has deliveries due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
-    pub environment: EnvironmentId,
-    pub endpoint: EndpointId,
-}
-
-/// Finds enabled endpoints with work due, those due longest first.
-///
-/// Shape: at most `limit`. The one read across environments: it walks the index from endpoint to endpoint,
-/// so its cost is the number of endpoints that are owed something, not the number of deliveries.
-pub async fn find_work(
-    conn: &mut Conn,
-    now: Option<DateTime<Utc>>,
-    limit: i64,
-) -> Result<Vec<Work>, StoreError> {
-    let rows: Vec<(EnvironmentId, EndpointId)> = FindWork { now, limit }.load(conn).await?;
-    Ok(rows
-        .into_iter()
-        .map(|(environment, endpoint)| Work {
-            environment,
-            endpoint,
-        })
-        .collect())
-}
-
-#[derive(QueryId)]
-struct FindWork {
-    now: Option<DateTime<Utc>>,
-    limit: i64,
-}
-
-impl Query for FindWork {
-    type SqlType = (Uuid, Uuid);
-}
-
-impl QueryFragment<Pg> for FindWork {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "WITH RECURSIVE owed AS ( \
-               (SELECT environment_id, endpoint_id, due_at FROM outbox \
-                ORDER BY environment_id, endpoint_id, due_at LIMIT 1) \
-               UNION ALL \
-               SELECT next.* FROM owed CROSS JOIN LATERAL \
-               (SELECT environment_id, endpoint_id, due_at FROM outbox \
-                WHERE (environment_id, endpoint_id) > (owed.environment_id, owed.endpoint_id) \
-                ORDER BY environment_id, endpoint_id, due_at LIMIT 1) AS next) \
-             SELECT owed.environment_id, owed.endpoint_id FROM owed \
-             JOIN endpoints ON endpoints.environment_id = owed.environment_id AND endpoints.id = owed.endpoint_id \
-             WHERE endpoints.disabled_reason IS NULL AND endpoints.deleted_at IS NULL AND owed.due_at <= coalesce(",
-        );
-        out.push_bind_param::<Nullable<Timestamptz>, _>(&self.now)?;
-        out.push_sql(", clock_timestamp()) ORDER BY owed.due_at LIMIT ");
-        out.push_bind_param::<BigInt, _>(&self.limit)?;
-        Ok(())
-    }
-}
-
-/// Takes due deliveries of one environment under a new lease: of each endpoint as many as are asked for,
-/// oldest first.
-///
-/// Shape: rows that others hold are skipped, never waited for. The due time moves to the lease's end.
-/// Source: the inner select is materialised, or the planner may run it once for each row it updates.
-pub async fn claim_due(
+/// Cancels deliveries that were claimed under `lease` and whose events are gone; answers how many.
+pub async fn expire(
     conn: &mut Conn,
     environment: EnvironmentId,
-    now: Option<DateTime<Utc>>,
-    lease: Lease,
-    wanted: &[(EndpointId, usize)],
-) -> Result<Vec<Claim>, StoreError> {
-    let statement = ClaimDue {
-        environment,
-        now,
-        lease,
-        lease_ms: i64::try_from(lease.lasts.as_millis()).unwrap_or(i64::MAX),
-        endpoints: wanted.iter().map(|&(endpoint, _)| endpoint).collect(),
-        counts: wanted
-            .iter()
-            .map(|&(_, count)| i32::try_from(count).unwrap_or(i32::MAX))
-            .collect(),
-    };
-    let rows: Vec<(DeliveryId, EventId, EndpointId, i16, String)> = statement.load(conn).await?;
-    Ok(rows
-        .into_iter()
-        .map(|(delivery, event, endpoint, attempts, body)| Claim {
-            environment,
-            delivery,
-            event,
-            endpoint,
-            lease: lease.id,
-            number: u32::try_from(attempts).unwrap_or(0) + 1,
-            body: body.into(),
-        })
-        .collect())
-}
-
-#[derive(QueryId)]
-struct ClaimDue {
-    environment: EnvironmentId,
-    now: Option<DateTime<Utc>>,
-    lease: Lease,
-    lease_ms: i64,
-    endpoints: Vec<EndpointId>,
-    counts: Vec<i32>,
-}
-
-impl Query for ClaimDue {
-    type SqlType = (Uuid, Uuid, Uuid, SmallInt, Text);
-}
-
-impl QueryFragment<Pg> for ClaimDue {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH moment AS (SELECT coalesce(");
-        out.push_bind_param::<Nullable<Timestamptz>, _>(&self.now)?;
-        out.push_sql(", clock_timestamp()) AS now), wanted AS (SELECT * FROM unnest(");
-        out.push_bind_param::<Array<Uuid>, _>(&self.endpoints)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Integer>, _>(&self.counts)?;
-        out.push_sql(
-            ") AS wanted (endpoint_id, count)), due AS MATERIALIZED (SELECT taken.id FROM wanted, moment, LATERAL \
-             (SELECT id FROM outbox WHERE outbox.environment_id = ",
-        );
-        out.push_bind_param::<Uuid, _>(&self.environment)?;
-        out.push_sql(
-            " AND outbox.endpoint_id = wanted.endpoint_id AND outbox.due_at <= moment.now ORDER BY due_at \
-             LIMIT wanted.count FOR UPDATE OF outbox SKIP LOCKED) AS taken), \
-             claimed AS (UPDATE outbox SET lease_id = ",
-        );
-        out.push_bind_param::<Uuid, _>(&self.lease.id)?;
-        out.push_sql(", worker_id = ");
-        out.push_bind_param::<Uuid, _>(&self.lease.worker)?;
-        out.push_sql(", due_at = moment.now + ");
-        out.push_bind_param::<BigInt, _>(&self.lease_ms)?;
-        out.push_sql(" * interval '1 millisecond' FROM due, moment WHERE outbox.environment_id = ");
-        out.push_bind_param::<Uuid, _>(&self.environment)?;
-        out.push_sql(
-            " AND outbox.id = due.id RETURNING outbox.id, outbox.event_id, outbox.endpoint_id, outbox.attempts) \
-             SELECT claimed.id, claimed.event_id, claimed.endpoint_id, claimed.attempts, events.body \
-             FROM claimed JOIN events ON events.environment_id = ",
-        );
-        out.push_bind_param::<Uuid, _>(&self.environment)?;
-        out.push_sql(" AND events.id = claimed.event_id ORDER BY claimed.id");
-        Ok(())
-    }
+    lease: LeaseId,
+    ids: &[DeliveryId],
+) -> Result<usize, StoreError> {
+    let expired = diesel::sql_query(
+        "WITH locked AS (SELECT id FROM outbox WHERE environment_id = $1 AND id = ANY($2) AND lease_id = $3 \
+                         ORDER BY id FOR UPDATE), \
+         gone AS (DELETE FROM outbox USING locked WHERE outbox.environment_id = $1 AND outbox.id = locked.id \
+                  AND outbox.lease_id = $3 RETURNING outbox.*) \
+         INSERT INTO deliveries (environment_id, id, event_id, endpoint_id, state, reason, attempts, replay_of, \
+                                 created_at, settled_at) \
+         SELECT environment_id, id, event_id, endpoint_id, 'cancelled', $4, attempts, replay_of, created_at, \
+                clock_timestamp() FROM gone",
+    )
+    .bind::<Uuid, _>(environment)
+    .bind::<Array<Uuid>, _>(ids)
+    .bind::<Uuid, _>(lease)
+    .bind::<Text, _>(CancelReason::EventExpired.as_str())
+    .execute(conn)
+    .await?;
+    Ok(expired)
 }
 
 /// Gives back deliveries that were claimed and not sent: due at once, without a lease.
+///
+/// Shape: due since they were made, so that they come before what became due later, not after it. Rows are
+/// locked in the order of their ids, here as everywhere.
 pub async fn release(
     conn: &mut Conn,
     environment: EnvironmentId,
@@ -269,8 +151,13 @@ pub async fn release(
 ) -> Result<usize, StoreError> {
     let (ids, leases): (Vec<DeliveryId>, Vec<LeaseId>) = claims.iter().copied().unzip();
     let released = diesel::sql_query(
-        "UPDATE outbox SET due_at = coalesce($4, clock_timestamp()), lease_id = NULL, worker_id = NULL \
-         FROM unnest($2, $3) AS held (id, lease_id) \
+        "WITH held AS (SELECT outbox.id, outbox.lease_id FROM outbox \
+                       JOIN unnest($2, $3) AS claim (id, lease_id) \
+                       ON outbox.id = claim.id AND outbox.lease_id = claim.lease_id \
+                       WHERE outbox.environment_id = $1 ORDER BY outbox.id FOR UPDATE OF outbox) \
+         UPDATE outbox SET due_at = least(outbox.created_at, coalesce($4, clock_timestamp())), \
+                lease_id = NULL, worker_id = NULL \
+         FROM held \
          WHERE environment_id = $1 AND outbox.id = held.id AND outbox.lease_id = held.lease_id",
     )
     .bind::<Uuid, _>(environment)
@@ -303,8 +190,11 @@ pub async fn release_worker(
     now: Option<DateTime<Utc>>,
 ) -> Result<usize, StoreError> {
     let released = diesel::sql_query(
-        "UPDATE outbox SET due_at = coalesce($3, clock_timestamp()), lease_id = NULL, worker_id = NULL \
-         WHERE environment_id = $1 AND worker_id = $2",
+        "WITH held AS (SELECT id FROM outbox WHERE environment_id = $1 AND worker_id = $2 \
+                       ORDER BY id FOR UPDATE) \
+         UPDATE outbox SET due_at = least(outbox.created_at, coalesce($3, clock_timestamp())), \
+                lease_id = NULL, worker_id = NULL \
+         FROM held WHERE environment_id = $1 AND outbox.id = held.id AND outbox.worker_id = $2",
     )
     .bind::<Uuid, _>(environment)
     .bind::<Uuid, _>(worker)

@@ -9,5 +9,6 @@ mod recipients;
 mod replays;
 mod retries;
 mod rotation;
+mod rounds;
 mod signatures;
 mod verify;
