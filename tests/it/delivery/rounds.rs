@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel_async::SimpleAsyncConnection;
 use serde_json::json;
 use tidings::domain::id::{EndpointId, EventId, LeaseId, WorkerId};
 use tidings::store::outbox::Lease;
@@ -243,6 +244,9 @@ async fn whoever_writes_many_rows_of_the_outbox_locks_them_in_the_order_of_their
     let mut ids: Vec<_> = taken.unwrap().claims.iter().map(|claim| claim.delivery).collect();
     ids.sort();
     let [first, second] = [ids[0], ids[1]].map(|id| uuid(id.to_bytes()));
+    // without indexes, rows are met in the order in which they lie in the table
+    let no_index = "SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off";
+    conn.batch_execute(no_index).await.unwrap();
     let (holder, watcher) = (platform.sql().await, platform.sql().await);
     // the first row is now the last of the table
     let touch = format!("UPDATE outbox SET attempts = attempts WHERE id = '{first}'");
