@@ -12,7 +12,11 @@ use crate::harness::{Answer, Receiver, TestPlatform, eventually, seconds};
 
 async fn publish_many(platform: &TestPlatform, name: &str, count: usize) {
     let events = vec![json!({ "event": name, "data": {} }); count];
-    platform.client().post("/events/batch", &json!({ "events": events })).await.expect(201);
+    platform
+        .client()
+        .post("/events/batch", &json!({ "events": events }))
+        .await
+        .expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +41,10 @@ async fn endpoints_that_hang_do_not_stop_the_others() {
     platform.create_endpoint(&healthy, ["well"]).await;
     publish_many(&platform, "hang", 100).await;
     eventually("the hanging endpoints are called", async || {
-        hanging.iter().all(|receiver| !receiver.requests().is_empty()).then_some(())
+        hanging
+            .iter()
+            .all(|receiver| !receiver.requests().is_empty())
+            .then_some(())
     })
     .await;
 
@@ -59,7 +66,13 @@ async fn a_delivery_whose_event_is_gone_is_cancelled_and_holds_up_no_other() {
     let gone_id: EventId = gone["id"].as_str().unwrap().parse().unwrap();
     let sql = platform.sql().await;
     let deleted = sql
-        .execute(&format!("DELETE FROM events WHERE id = '{}'", uuid(gone_id.to_bytes())), &[])
+        .execute(
+            &format!(
+                "DELETE FROM events WHERE id = '{}'",
+                uuid(gone_id.to_bytes())
+            ),
+            &[],
+        )
         .await
         .unwrap();
     assert_eq!(deleted, 1);
@@ -68,7 +81,10 @@ async fn a_delivery_whose_event_is_gone_is_cancelled_and_holds_up_no_other() {
 
     assert_eq!(receiver.webhook_ids(), [kept["id"].as_str().unwrap()]);
     let rows = sql
-        .query("SELECT reason FROM deliveries WHERE state = 'cancelled'", &[])
+        .query(
+            "SELECT reason FROM deliveries WHERE state = 'cancelled'",
+            &[],
+        )
         .await
         .unwrap();
     let reasons: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
@@ -88,14 +104,25 @@ async fn what_is_given_back_comes_before_what_became_due_later() {
     let mut conn = platform.parts().store.conn().await.unwrap();
     let now = Some(platform.clock.now());
     let mut claim = async || {
-        let taken = claims::claim_due(&mut conn, platform.environment, now, lease(&platform), &wanted);
+        let taken = claims::claim_due(
+            &mut conn,
+            platform.environment,
+            now,
+            lease(&platform),
+            &wanted,
+        );
         let claim = taken.await.unwrap().claims.remove(0);
         let held = [(claim.delivery, claim.lease)];
-        outbox::release(&mut conn, platform.environment, now, &held).await.unwrap();
+        outbox::release(&mut conn, platform.environment, now, &held)
+            .await
+            .unwrap();
         claim.event.to_string()
     };
 
-    assert_eq!([claim().await, claim().await], [0, 1].map(|_| first["id"].as_str().unwrap()));
+    assert_eq!(
+        [claim().await, claim().await],
+        [0, 1].map(|_| first["id"].as_str().unwrap())
+    );
 
     drop(conn);
     platform.dispatch_due().await;
@@ -120,7 +147,10 @@ async fn an_environment_that_cannot_be_claimed_does_not_keep_another_waiting() {
     let broken = Receiver::answering([200]).await;
     let body = json!({ "endpoint_url": broken.url(), "events": [] });
     foreign.post("/webhook_endpoints", &body).await.expect(201);
-    foreign.post("/events", &json!({ "event": "a", "data": {} })).await.expect(201);
+    foreign
+        .post("/events", &json!({ "event": "a", "data": {} }))
+        .await
+        .expect(201);
     platform.publish("a", json!({})).await;
     let sql = platform.sql().await;
     let trouble = format!(
@@ -134,7 +164,9 @@ async fn an_environment_that_cannot_be_claimed_does_not_keep_another_waiting() {
     assert_eq!(platform.dispatch_due().await, 1);
     assert_eq!((receiver.requests().len(), broken.requests().len()), (1, 0));
 
-    sql.batch_execute("DROP TRIGGER trouble ON outbox").await.unwrap();
+    sql.batch_execute("DROP TRIGGER trouble ON outbox")
+        .await
+        .unwrap();
     assert_eq!(platform.dispatch_due().await, 1);
 }
 
@@ -176,21 +208,33 @@ async fn a_change_of_an_endpoint_keeps_the_health_that_was_noted_meanwhile() {
     let key = (platform.environment, id);
     let mut conn = store.conn().await.unwrap();
     let find = tidings::store::endpoints::find;
-    let read = find(&mut conn, store.vault(), key.0, id).await.unwrap().unwrap();
+    let read = find(&mut conn, store.vault(), key.0, id)
+        .await
+        .unwrap()
+        .unwrap();
     let since = Some(tidings::domain::time::from_millis(1_000));
     let set = tidings::store::endpoints::set_failing_since;
     assert!(set(&mut conn, key, None, since).await.unwrap());
     // who judged by what it was before comes too late
     assert!(!set(&mut conn, key, None, None).await.unwrap());
 
-    tidings::store::endpoints::update(&mut conn, store.vault(), &read).await.unwrap();
-    let kept = find(&mut conn, store.vault(), key.0, id).await.unwrap().unwrap();
+    tidings::store::endpoints::update(&mut conn, store.vault(), &read)
+        .await
+        .unwrap();
+    let kept = find(&mut conn, store.vault(), key.0, id)
+        .await
+        .unwrap()
+        .unwrap();
     drop(conn);
     assert_eq!(kept.failing_since, since);
 
     let path = format!("/webhook_endpoints/{id}");
     for status in ["disabled", "enabled"] {
-        platform.client().patch(&path, &json!({ "status": status })).await.expect(200);
+        platform
+            .client()
+            .patch(&path, &json!({ "status": status }))
+            .await
+            .expect(200);
     }
     let again = platform.client().get(&path).await.expect(200);
     assert_eq!(again["failing_since"], serde_json::Value::Null);
@@ -211,7 +255,10 @@ async fn a_release_that_fails_is_tried_again() {
     platform.create_endpoint(&receiver, ["a"]).await;
     // one is sent, two wait in memory, two in the database: a quarter of the room is kept from newcomers
     publish_many(&platform, "a", 5).await;
-    eventually("the receiver is called", async || receiver.requests().first().map(drop)).await;
+    eventually("the receiver is called", async || {
+        receiver.requests().first().map(drop)
+    })
+    .await;
     let sql = platform.sql().await;
     sql.batch_execute(
         "CREATE SEQUENCE tries; \
@@ -225,7 +272,10 @@ async fn a_release_that_fails_is_tried_again() {
 
     let drained = platform.finish().await;
 
-    assert_eq!((drained.finished, drained.released, drained.aborted), (0, 2, 1));
+    assert_eq!(
+        (drained.finished, drained.released, drained.aborted),
+        (0, 2, 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,17 +291,26 @@ async fn whoever_writes_many_rows_of_the_outbox_locks_them_in_the_order_of_their
     let store = platform.parts().store.clone();
     let mut conn = store.conn().await.unwrap();
     let taken = claims::claim_due(&mut conn, environment, now, lease, &[(endpoint, 2)]).await;
-    let mut ids: Vec<_> = taken.unwrap().claims.iter().map(|claim| claim.delivery).collect();
+    let mut ids: Vec<_> = taken
+        .unwrap()
+        .claims
+        .iter()
+        .map(|claim| claim.delivery)
+        .collect();
     ids.sort();
     let [first, second] = [ids[0], ids[1]].map(|id| uuid(id.to_bytes()));
     // without indexes, rows are met in the order in which they lie in the table
-    let no_index = "SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off";
+    let no_index =
+        "SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off";
     conn.batch_execute(no_index).await.unwrap();
     let (holder, watcher) = (platform.sql().await, platform.sql().await);
     // the first row is now the last of the table
     let touch = format!("UPDATE outbox SET attempts = attempts WHERE id = '{first}'");
     holder.batch_execute(&touch).await.unwrap();
-    holder.batch_execute(&format!("BEGIN; {touch}")).await.unwrap();
+    holder
+        .batch_execute(&format!("BEGIN; {touch}"))
+        .await
+        .unwrap();
 
     let releasing = outbox::release_worker(&mut conn, environment, lease.worker, now);
     let meanwhile = async {

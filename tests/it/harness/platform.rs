@@ -102,6 +102,11 @@ impl TestPlatform {
         running.await.unwrap()
     }
 
+    /// The parts themselves, for tests below the API.
+    pub(crate) fn parts(&self) -> &Platform {
+        &self.parts
+    }
+
     /// A caller who may do everything in the first environment.
     pub(crate) fn client(&self) -> &Client {
         &self.client
