@@ -165,7 +165,7 @@ async fn missing_unknown_and_repeated_members_are_refused() {
             r#"{"event":"a.*","data":{}}"#,
             &[("event", "invalid_event_type")],
         ),
-        ("[]", &[("", "invalid_type")]),
+        ("[]", &[("body", "invalid_type")]),
     ] {
         let refused = platform
             .client()
