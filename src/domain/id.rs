@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use ulid::Ulid;
@@ -32,9 +33,11 @@ macro_rules! ids {
             /// The prefix of the text form, without the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Makes a new id of the time `now`, with 80 random bits.
+            /// Makes a new id of the time `now`.
+            ///
+            /// Shape: ids that one process makes within a millisecond sort in the order in which they were made.
             pub fn new(now: DateTime<Utc>) -> Self {
-                Self::at(millis(now), rand::random())
+                Self::at(millis(now), ordered_random())
             }
 
             /// Makes the id of a time in Unix milliseconds and the low 80 bits of `random`.
@@ -101,6 +104,13 @@ macro_rules! ids {
     /// Every kind's prefix, for the tests and the documentation.
     pub const PREFIXES: &[&str] = &[$($prefix),+];
     };
+}
+
+/// The low 80 bits of a new id: a count that goes on from id to id, then 48 random bits.
+fn ordered_random() -> u128 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    u128::from(count) << 48 | u128::from(rand::random::<u64>() >> 16)
 }
 
 /// Exactly 26 upper-case Crockford characters whose value fits 128 bits; one spelling for each id.
@@ -190,6 +200,14 @@ mod tests {
     fn ids_sort_by_time_then_by_chance() {
         assert!(EventId::at(1, u128::MAX) < EventId::at(2, 0));
         assert!(EventId::at(2, 0) < EventId::at(2, 0).next());
+    }
+
+    #[test]
+    fn ids_made_within_a_millisecond_sort_in_the_order_made() {
+        let now = crate::domain::time::from_millis(1_767_225_600_000);
+        let made: Vec<EventId> = (0..100).map(|_| EventId::new(now)).collect();
+
+        assert!(made.is_sorted() && made.iter().all(|id| id.time() == now));
     }
 
     #[test]
