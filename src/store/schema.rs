@@ -47,6 +47,101 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_log_checkpoints (environment_id, organization_id, size) {
+        environment_id -> Uuid,
+        organization_id -> Uuid,
+        size -> Int8,
+        note -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_log_entries (environment_id, id) {
+        environment_id -> Uuid,
+        id -> Uuid,
+        organization_id -> Uuid,
+        leaf_index -> Int8,
+        event_id -> Uuid,
+        action -> Text,
+        occurred_at -> Timestamptz,
+        actor_id -> Text,
+        actor_name -> Nullable<Text>,
+        targets -> Array<Text>,
+        object -> Text,
+        salts -> Nullable<Bytea>,
+        commitments -> Nullable<Bytea>,
+        search -> Text,
+    }
+}
+
+diesel::table! {
+    audit_log_export_chunks (environment_id, export_id, number) {
+        environment_id -> Uuid,
+        export_id -> Uuid,
+        number -> Int4,
+        bytes -> Bytea,
+    }
+}
+
+diesel::table! {
+    audit_log_exports (environment_id, id) {
+        environment_id -> Uuid,
+        id -> Uuid,
+        organization_id -> Uuid,
+        format -> Text,
+        filter -> Text,
+        range_start -> Timestamptz,
+        range_end -> Timestamptz,
+        state -> Text,
+        written_through -> Nullable<Int8>,
+        entries -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_log_nodes (environment_id, organization_id, level, number) {
+        environment_id -> Uuid,
+        organization_id -> Uuid,
+        level -> Int2,
+        number -> Int8,
+        hash -> Bytea,
+    }
+}
+
+diesel::table! {
+    audit_log_schemas (environment_id, action, version) {
+        environment_id -> Uuid,
+        action -> Text,
+        version -> Int4,
+        definition -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_log_signing_keys (environment_id, number) {
+        environment_id -> Uuid,
+        number -> Int4,
+        verifier -> Text,
+        seed_sealed -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_log_trees (environment_id, organization_id) {
+        environment_id -> Uuid,
+        organization_id -> Uuid,
+        size -> Int8,
+        frontier -> Bytea,
+        retention_days -> Nullable<Int4>,
+    }
+}
+
+diesel::table! {
     deliveries (environment_id, id) {
         environment_id -> Uuid,
         id -> Uuid,
@@ -96,6 +191,20 @@ diesel::table! {
         endpoints_version -> Int8,
         dropped_through_id -> Nullable<Uuid>,
         dropped_through_position -> Int8,
+    }
+}
+
+diesel::table! {
+    event_types (environment_id, name) {
+        environment_id -> Uuid,
+        name -> Text,
+        description -> Text,
+        json_schema -> Nullable<Text>,
+        example -> Nullable<Text>,
+        deprecated -> Bool,
+        enforced -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 

@@ -1,0 +1,9 @@
+DROP TABLE audit_log_signing_keys;
+DROP TABLE audit_log_checkpoints;
+DROP TABLE audit_log_export_chunks;
+DROP TABLE audit_log_exports;
+DROP TABLE audit_log_entries;
+DROP TABLE audit_log_nodes;
+DROP TABLE audit_log_trees;
+DROP TABLE event_types;
+DROP TABLE audit_log_schemas;

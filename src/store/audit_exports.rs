@@ -1,0 +1,166 @@
+//! Audit log exports: durable jobs, and their files in chunks.
+//!
+//! Invariant: a chunk and the place it reaches are written in one transaction, so a job that was broken off goes
+//! on after its last chunk, and no entry is in two chunks.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::error::StoreError;
+use super::pool::Conn;
+use super::schema::{audit_log_export_chunks, audit_log_exports};
+use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
+use crate::domain::page::{Cursor, PageQuery};
+
+/// An export as it is kept.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = audit_log_exports)]
+pub struct ExportRow {
+    pub environment_id: EnvironmentId,
+    pub id: AuditLogExportId,
+    pub organization_id: OrganizationId,
+    pub format: String,
+    pub filter: String,
+    pub range_start: DateTime<Utc>,
+    pub range_end: DateTime<Utc>,
+    pub state: String,
+    pub written_through: Option<i64>,
+    pub entries: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Inserts a job.
+pub async fn insert(conn: &mut Conn, row: &ExportRow) -> Result<(), StoreError> {
+    diesel::insert_into(audit_log_exports::table).values(row).execute(conn).await?;
+    Ok(())
+}
+
+/// Finds one export of `environment`.
+pub async fn find(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+) -> Result<Option<ExportRow>, StoreError> {
+    Ok(audit_log_exports::table
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .filter(audit_log_exports::id.eq(id))
+        .select(ExportRow::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// Reads one page, as `query` says, one row beyond its size.
+pub async fn page(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    query: &PageQuery<AuditLogExportId>,
+) -> Result<Vec<ExportRow>, StoreError> {
+    let mut statement = audit_log_exports::table
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .limit(query.size.with_one_more())
+        .select(ExportRow::as_select())
+        .into_boxed();
+    let ascending = query.reads_ascending();
+    if let Some(Cursor::After(id) | Cursor::Before(id)) = query.cursor {
+        statement = match ascending {
+            true => statement.filter(audit_log_exports::id.gt(id)),
+            false => statement.filter(audit_log_exports::id.lt(id)),
+        };
+    }
+    statement = match ascending {
+        true => statement.order(audit_log_exports::id.asc()),
+        false => statement.order(audit_log_exports::id.desc()),
+    };
+    Ok(statement.load(conn).await?)
+}
+
+/// The jobs that are not done, oldest first: which environments have work.
+pub async fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<(EnvironmentId, AuditLogExportId)>, StoreError> {
+    Ok(audit_log_exports::table
+        .filter(audit_log_exports::state.eq("pending"))
+        .order(audit_log_exports::created_at)
+        .limit(limit)
+        .select((audit_log_exports::environment_id, audit_log_exports::id))
+        .load(conn)
+        .await?)
+}
+
+/// Takes one pending job for this transaction; `None` when it is done or another server has it.
+pub async fn take(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+) -> Result<Option<ExportRow>, StoreError> {
+    Ok(audit_log_exports::table
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .filter(audit_log_exports::id.eq(id))
+        .filter(audit_log_exports::state.eq("pending"))
+        .for_update()
+        .skip_locked()
+        .select(ExportRow::as_select())
+        .first(conn)
+        .await
+        .optional()?)
+}
+
+/// Writes a chunk, if there is one, and where the job stands.
+pub async fn advance(conn: &mut Conn, row: &ExportRow, chunk: Option<(i32, &[u8])>) -> Result<(), StoreError> {
+    if let Some((number, bytes)) = chunk {
+        diesel::insert_into(audit_log_export_chunks::table)
+            .values((
+                audit_log_export_chunks::environment_id.eq(row.environment_id),
+                audit_log_export_chunks::export_id.eq(row.id),
+                audit_log_export_chunks::number.eq(number),
+                audit_log_export_chunks::bytes.eq(bytes),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    diesel::update(audit_log_exports::table)
+        .filter(audit_log_exports::environment_id.eq(row.environment_id))
+        .filter(audit_log_exports::id.eq(row.id))
+        .set((
+            audit_log_exports::state.eq(&row.state),
+            audit_log_exports::written_through.eq(row.written_through),
+            audit_log_exports::entries.eq(row.entries),
+            audit_log_exports::updated_at.eq(row.updated_at),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// How many chunks an export has.
+pub async fn chunk_count(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+) -> Result<i32, StoreError> {
+    let last: Option<i32> = audit_log_export_chunks::table
+        .filter(audit_log_export_chunks::environment_id.eq(environment))
+        .filter(audit_log_export_chunks::export_id.eq(id))
+        .select(diesel::dsl::max(audit_log_export_chunks::number))
+        .first(conn)
+        .await?;
+    Ok(last.map_or(0, |last| last + 1))
+}
+
+/// Reads one chunk.
+pub async fn chunk(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+    number: i32,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(audit_log_export_chunks::table
+        .filter(audit_log_export_chunks::environment_id.eq(environment))
+        .filter(audit_log_export_chunks::export_id.eq(id))
+        .filter(audit_log_export_chunks::number.eq(number))
+        .select(audit_log_export_chunks::bytes)
+        .first(conn)
+        .await
+        .optional()?)
+}
