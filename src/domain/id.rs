@@ -135,6 +135,14 @@ ids! {
     OrganizationDomainId = "org_domain";
     /// An API key.
     ApiKeyId = "key";
+    /// One entry of an audit log.
+    AuditLogEventId = "audit_log_event";
+    /// Entries of an audit log, written to a file for somebody.
+    AuditLogExportId = "audit_log_export";
+    /// The signed head of an audit log's tree.
+    AuditLogCheckpointId = "audit_log_checkpoint";
+    /// The removal of personal parts from an audit log's entries.
+    AuditLogRedactionId = "audit_log_redaction";
     /// One HTTP request, in `X-Request-ID`.
     RequestId = "req";
     /// The hold of one worker on the deliveries of one claim.

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod attempt;
+pub mod checkpoint;
 pub mod delivery;
 pub mod endpoint;
 pub mod environment;
@@ -14,6 +15,7 @@ pub mod idempotency;
 pub mod invalid;
 pub mod json;
 pub mod limits;
+pub mod merkle;
 pub mod organization;
 pub mod page;
 pub mod retry;
