@@ -36,3 +36,16 @@ pub const ENDPOINTS_MAX: i64 = 10_000;
 pub const ROTATION_OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 3600;
 /// The same when the caller names none: one day.
 pub const ROTATION_OVERLAP_SECONDS_DEFAULT: u64 = 24 * 3600;
+/// Characters of an actor's or a target's id and type.
+pub const AUDIT_ID_CHARS_MAX: usize = 255;
+/// Targets of one audit log event.
+pub const AUDIT_TARGETS_MAX: usize = 100;
+/// Characters of an audit log event's location and of its user agent.
+pub const AUDIT_LOCATION_CHARS_MAX: usize = 512;
+pub const AUDIT_USER_AGENT_CHARS_MAX: usize = 1024;
+/// Characters of a text in an audit log event's metadata.
+pub const AUDIT_METADATA_VALUE_CHARS_MAX: usize = 500;
+/// Bytes of an audit log event's metadata, compacted: room for all that the other bounds allow.
+pub const AUDIT_METADATA_BYTES_MAX: usize = 192 * 1024;
+/// Hours that an audit log event may claim to have happened ahead of the platform's clock.
+pub const AUDIT_AHEAD_HOURS_MAX: i64 = 24;

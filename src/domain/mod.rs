@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod attempt;
+pub mod audit;
 pub mod checkpoint;
 pub mod delivery;
 pub mod endpoint;

@@ -71,6 +71,11 @@ pub fn from_millis(millis: u64) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// The same time without what is finer than a millisecond: what the text form keeps of it.
+pub fn to_millis_precision(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
+}
+
 /// The one text form of a time on the wire: `2026-01-31T23:59:59.999Z`.
 pub fn to_text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
