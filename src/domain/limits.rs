@@ -49,3 +49,29 @@ pub const AUDIT_METADATA_VALUE_CHARS_MAX: usize = 500;
 pub const AUDIT_METADATA_BYTES_MAX: usize = 192 * 1024;
 /// Hours that an audit log event may claim to have happened ahead of the platform's clock.
 pub const AUDIT_AHEAD_HOURS_MAX: i64 = 24;
+/// Bytes of a JSON Schema, compacted.
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// Schemas within each other, with all references followed.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// JSON values of a schema, with all references followed.
+pub const SCHEMA_VALUES_MAX: usize = 5_000;
+/// Regular expressions of a schema, counted the same way.
+pub const SCHEMA_PATTERNS_MAX: usize = 100;
+/// Bytes that one compiled regular expression may take.
+pub const SCHEMA_PATTERN_BYTES_MAX: usize = 256 * 1024;
+/// Faults that are told of one value.
+pub const SCHEMA_FAULTS_MAX: usize = 50;
+/// Values of a schema times values of an instance: how far an instance is checked at all.
+pub const SCHEMA_CHECKS_MAX: usize = 20_000_000;
+/// The same: how far every fault is looked for, of which each takes some hundred bytes.
+pub const SCHEMA_NOTES_MAX: usize = 200_000;
+/// Target types of one audit schema.
+pub const SCHEMA_TARGETS_MAX: usize = 50;
+/// Bytes of an event type's example, compacted.
+pub const EXAMPLE_BYTES_MAX: usize = 64 * 1024;
+/// Characters of an event type's description.
+pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
+/// Audit log events in one `POST /audit_logs/events/batch`.
+pub const AUDIT_BATCH_MAX: usize = 100;
+/// Values of one filter of an export.
+pub const EXPORT_FILTER_VALUES_MAX: usize = 200;

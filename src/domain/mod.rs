@@ -20,6 +20,7 @@ pub mod merkle;
 pub mod organization;
 pub mod page;
 pub mod retry;
+pub mod schema;
 pub mod secret;
 pub mod signature;
 pub mod time;
