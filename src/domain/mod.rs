@@ -6,6 +6,8 @@ pub mod access;
 pub mod attempt;
 pub mod audit;
 pub mod checkpoint;
+pub mod audit_export;
+pub mod audit_retention;
 pub mod delivery;
 pub mod endpoint;
 pub mod environment;
