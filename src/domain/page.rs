@@ -64,6 +64,18 @@ pub struct PageQuery<Id> {
 }
 
 impl<Id> PageQuery<Id> {
+    /// The same page of a list whose cursors are written otherwise.
+    pub fn map<T>(self, cursor: impl FnOnce(Id) -> T) -> PageQuery<T> {
+        PageQuery {
+            size: self.size,
+            order: self.order,
+            cursor: self.cursor.map(|sent| match sent {
+                Cursor::After(id) => Cursor::After(cursor(id)),
+                Cursor::Before(id) => Cursor::Before(cursor(id)),
+            }),
+        }
+    }
+
     /// Whether the rows are to be read by rising id: reading *before* a cursor runs against the order.
     pub fn reads_ascending(&self) -> bool {
         match self.cursor {

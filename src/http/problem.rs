@@ -20,6 +20,12 @@ use crate::app::{AppError, Noun};
 use crate::domain::access::Permission;
 use crate::domain::id::RequestId;
 use crate::domain::invalid::Invalid;
+use crate::domain::schema::SchemaFault;
+use crate::domain::time;
+
+mod fault;
+
+pub(super) use fault::Fault;
 
 /// Seconds after which a refused caller may come back.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -63,6 +69,10 @@ codes! {
     CursorExpired = BAD_REQUEST "cursor_expired" "The cursor is older than the events that are kept.";
     InvalidEventsRequest = BAD_REQUEST "invalid_events_request"
         "One or more event names (e.g. dsync.user.created) must be provided using the events parameter.";
+    InvalidAuditLogEvent = BAD_REQUEST "invalid_audit_log_event" "Invalid Audit Log event.";
+    InvalidAuditLogExportRangeDate = BAD_REQUEST "invalid_audit_log_export_range_date" "Invalid date range";
+    InvalidDateRangeException = BAD_REQUEST "invalid_date_range_exception"
+        "Start date cannot be before what is kept.";
     Unauthorized = UNAUTHORIZED "unauthorized" "Unauthorized";
     Forbidden = FORBIDDEN "forbidden" "Forbidden";
     NotFound = NOT_FOUND "not_found" "There is nothing at this path.";
@@ -76,6 +86,7 @@ codes! {
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type"
         "The request body must be application/json without a content encoding.";
     InvalidRequestParameters = UNPROCESSABLE_ENTITY "invalid_request_parameters" "Validation failed";
+    InvalidEventData = UNPROCESSABLE_ENTITY "invalid_event_data" "The event does not fit the schema of its type.";
     InvalidUrl = UNPROCESSABLE_ENTITY "invalid_url" "The URL is not allowed.";
     LimitReached = UNPROCESSABLE_ENTITY "limit_reached" "A limit is reached.";
     Internal = INTERNAL_SERVER_ERROR "internal" "Internal error.";
@@ -94,7 +105,7 @@ impl Code {
 pub struct Problem {
     code: Code,
     message: Cow<'static, str>,
-    faults: Vec<Invalid>,
+    faults: Vec<Fault>,
     entity_id: Option<String>,
     /// For the log alone.
     cause: Option<Box<dyn Error + Send + Sync>>,
@@ -111,30 +122,13 @@ pub(super) struct ProblemBody<'a> {
     #[schema(example = "invalid_request_parameters")]
     code: &'static str,
     /// Everything that is wrong with the input, where the input is at fault.
-    #[serde(skip_serializing_if = "<[Invalid]>::is_empty")]
-    #[schema(value_type = Vec<FaultBody>, required = false)]
-    errors: &'a [Invalid],
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    #[schema(value_type = Vec<Fault>, required = false)]
+    errors: &'a [Fault],
     /// The id that names nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     entity_id: Option<&'a str>,
-}
-
-/// One thing that is wrong with an input.
-#[derive(ToSchema)]
-#[schema(as = Fault)]
-#[expect(
-    dead_code,
-    reason = "describes `Invalid` to OpenAPI, which the domain does not know"
-)]
-pub(super) struct FaultBody {
-    /// Where, such as `events[2].data`.
-    field: String,
-    /// Which rule, for programs.
-    #[schema(example = "required")]
-    code: String,
-    /// The same for people.
-    message: String,
 }
 
 impl Problem {
@@ -170,9 +164,43 @@ impl Problem {
 
     pub(super) fn with_faults(code: Code, faults: Vec<Invalid>) -> Self {
         Self {
-            faults,
+            faults: faults.into_iter().map(Fault::of_input).collect(),
             ..Self::of(code)
         }
+    }
+
+    /// An audit log event that breaks a limit: the contract's pointers beside the fields.
+    pub(super) fn invalid_audit_log_event(faults: Vec<Invalid>) -> Self {
+        Self {
+            faults: faults.into_iter().map(Fault::of_audit_log_event).collect(),
+            ..Self::of(Code::InvalidAuditLogEvent)
+        }
+    }
+
+    fn misfit(code: Code, word: &'static str, faults: Vec<SchemaFault>) -> Self {
+        let told = faults
+            .into_iter()
+            .map(|fault| Fault::of_schema(word, fault));
+        Self {
+            faults: told.collect(),
+            ..Self::of(code)
+        }
+    }
+
+    fn exists(noun: Noun, message: String) -> Self {
+        let code = match noun {
+            Noun::Endpoint => Code::DuplicateEndpoint,
+            Noun::Event
+            | Noun::Organization
+            | Noun::Delivery
+            | Noun::ApiKey
+            | Noun::Environment
+            | Noun::AuditLogEvent
+            | Noun::AuditLogAction
+            | Noun::AuditLogExport
+            | Noun::EventType => Code::EntityExists,
+        };
+        Self::new(code, message)
     }
 
     /// A failure of the platform itself; `cause` goes to the log.
@@ -268,16 +296,20 @@ impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         match error {
             AppError::Invalid(faults) => faults.into(),
+            AppError::AuditInvalid(faults) => {
+                Self::misfit(Code::InvalidAuditLogEvent, "invalid_audit_log", faults)
+            }
+            AppError::EventInvalid(faults) => Self::misfit(
+                Code::InvalidEventData,
+                Code::InvalidEventData.as_str(),
+                faults,
+            ),
+            AppError::ExportRangeTooOld { earliest } => Self::new(
+                Code::InvalidDateRangeException,
+                format!("Start date cannot be before {}.", time::to_text(earliest)),
+            ),
             AppError::NotFound { noun, id } => Self::not_found(noun, &id),
-            AppError::Exists {
-                noun: Noun::Endpoint,
-                message,
-            } => Self::new(Code::DuplicateEndpoint, message),
-            AppError::Exists {
-                noun:
-                    Noun::Event | Noun::Organization | Noun::Delivery | Noun::ApiKey | Noun::Environment,
-                message,
-            } => Self::new(Code::EntityExists, message),
+            AppError::Exists { noun, message } => Self::exists(noun, message),
             AppError::InvalidUrl { message } => {
                 let fault =
                     Invalid::new("endpoint_url", Code::InvalidUrl.as_str(), message.clone());
@@ -317,6 +349,18 @@ impl From<AppError> for Problem {
             AppError::Unavailable(cause) => Self::caused(Code::Unavailable, cause),
             AppError::Internal(cause) => Self::internal(cause),
         }
+    }
+}
+
+#[cfg(test)]
+impl Problem {
+    /// Where the faults are.
+    pub(super) fn fields(&self) -> Vec<&str> {
+        self.faults.iter().filter_map(Fault::field).collect()
+    }
+
+    pub(super) fn pointers(&self) -> Vec<&str> {
+        self.faults.iter().filter_map(Fault::pointer).collect()
     }
 }
 

@@ -19,7 +19,6 @@ use crate::domain::id::EventId;
 use crate::domain::invalid::{Faults, Invalid};
 use crate::domain::limits::{BATCH_EVENTS_MAX, EVENT_PATTERNS_MAX};
 use crate::domain::page::PageSize;
-use crate::domain::time;
 use crate::http::extract::{
     Authorized, Body, EventsRead, EventsWrite, Member, PathId, Query, Reader, object,
 };
@@ -283,18 +282,10 @@ fn unknown_name(name: &str) -> Problem {
 }
 
 fn filter(query: &Query, faults: &mut Faults) -> EventFilter {
-    let mut range = |name: &str| {
-        let text = query.filled(name)?;
-        let invalid = || {
-            Invalid::new(
-                name,
-                "invalid_time",
-                format!("{name} must be a time such as 2026-01-31T23:59:59.999Z."),
-            )
-        };
-        faults.take(time::from_text(text).ok_or_else(invalid))
-    };
-    let (from, until) = (range("range_start"), range("range_end"));
+    let (from, until) = (
+        query.time("range_start", faults),
+        query.time("range_end", faults),
+    );
     EventFilter {
         patterns: Vec::new(),
         organization: query.id("organization_id", faults),

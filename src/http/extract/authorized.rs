@@ -31,7 +31,7 @@ macro_rules! permissions {
     )+};
 }
 
-permissions! { EventsWrite, EventsRead, EndpointsWrite, EndpointsRead, Admin }
+permissions! { EventsWrite, EventsRead, EndpointsWrite, EndpointsRead, AuditWrite, AuditRead, Admin }
 
 /// A caller who holds the permission `P`.
 pub(in crate::http) struct Authorized<P> {

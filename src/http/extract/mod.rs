@@ -13,10 +13,11 @@ mod query;
 
 pub(super) use argument::{Extract, Open};
 pub(super) use authorized::{
-    Admin, Authorized, EndpointsRead, EndpointsWrite, EventsRead, EventsWrite,
+    Admin, AuditRead, AuditWrite, Authorized, EndpointsRead, EndpointsWrite, EventsRead,
+    EventsWrite,
 };
 pub(super) use body::{Body, BodyLimits};
 pub(super) use handler::Arguments;
 pub(super) use member::{Member, Reader, object};
-pub(super) use path::{PathExternalId, PathId};
+pub(super) use path::{PathAction, PathExternalId, PathId, PathName};
 pub(super) use query::{Listing, Query};

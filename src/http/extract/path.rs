@@ -11,7 +11,9 @@ use actix_web::dev::Payload;
 use super::argument::Extract;
 use super::query::decode_path;
 use crate::app::Noun;
-use crate::domain::id::{DeliveryId, EndpointId, EventId, OrganizationId};
+use crate::domain::id::{
+    AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId, EventId, OrganizationId,
+};
 use crate::http::problem::Problem;
 
 /// An id type that stands in paths, with what it names.
@@ -35,6 +37,14 @@ impl Named for DeliveryId {
     const NOUN: Noun = Noun::Delivery;
 }
 
+impl Named for AuditLogEventId {
+    const NOUN: Noun = Noun::AuditLogEvent;
+}
+
+impl Named for AuditLogExportId {
+    const NOUN: Noun = Noun::AuditLogExport;
+}
+
 /// The `{id}` of a path. What is no id of its kind is answered exactly like an id that names nothing.
 pub(in crate::http) struct PathId<Id>(pub(in crate::http) Id);
 
@@ -47,13 +57,26 @@ impl<Id: Named> Extract for PathId<Id> {
     }
 }
 
-/// The `{external_id}` of a path: the caller's own name for an organization.
-pub(in crate::http) struct PathExternalId(pub(in crate::http) String);
+macro_rules! path_texts {
+    ($($(#[$doc:meta])* $name:ident = $parameter:literal;)+) => {$(
+        $(#[$doc])*
+        pub(in crate::http) struct $name(pub(in crate::http) String);
 
-impl Extract for PathExternalId {
-    async fn extract(request: &HttpRequest, _: &mut Payload) -> Result<Self, Problem> {
-        Ok(Self(path_text(request, "external_id")))
-    }
+        impl Extract for $name {
+            async fn extract(request: &HttpRequest, _: &mut Payload) -> Result<Self, Problem> {
+                Ok(Self(path_text(request, $parameter)))
+            }
+        }
+    )+};
+}
+
+path_texts! {
+    /// The `{external_id}` of a path: the caller's own name for an organization.
+    PathExternalId = "external_id";
+    /// The `{action}` of a path: an audit action, or what somebody takes for one.
+    PathAction = "action";
+    /// The `{name}` of a path: an event type, or what somebody takes for one.
+    PathName = "name";
 }
 
 /// A segment of the path, decoded.

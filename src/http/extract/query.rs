@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
+use chrono::{DateTime, Utc};
 
 use super::argument::Extract;
 use crate::app::AppError;
 use crate::domain::invalid::{Faults, Invalid};
 use crate::domain::page::{Cursor, Order, PageQuery, PageSize};
+use crate::domain::time;
 use crate::http::problem::Problem;
 
 /// The parameters of a request, decoded, in the order they came.
@@ -90,6 +92,15 @@ impl Query {
                 "invalid_id",
                 format!("{name} is not an id of the right kind."),
             )
+        }))
+    }
+
+    /// A time that narrows a list.
+    pub(in crate::http) fn time(&self, name: &str, faults: &mut Faults) -> Option<DateTime<Utc>> {
+        let text = self.filled(name)?;
+        faults.take(time::from_text(text).ok_or_else(|| {
+            let message = format!("{name} must be a time such as 2026-01-31T23:59:59.999Z.");
+            Invalid::new(name, "invalid_time", message)
         }))
     }
 

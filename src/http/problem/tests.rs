@@ -7,6 +7,7 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::schema::JsonSchema;
 
 fn answer(problem: Problem) -> (HttpResponse<()>, Value) {
     let (response, body) = problem
@@ -87,4 +88,44 @@ fn every_code_has_its_own_word_and_an_error_status() {
             .all(|code| code.status().as_u16() >= 400 && !code.answer().1.is_empty())
     );
     assert!(Code::ALL.is_sorted_by_key(|code| code.status()));
+}
+
+#[test]
+fn a_misfit_is_told_as_the_contract_has_it() {
+    let schema = JsonSchema::parse("schema", r#"{"properties":{"cost":{"type":"number"}}}"#)
+        .expect("a schema");
+    let faults = schema.validate(&json!({ "cost": "a lot" }));
+    let faults: Vec<_> = faults
+        .into_iter()
+        .map(|fault| fault.within("/metadata", "/metadata"))
+        .collect();
+
+    let (response, body) = answer(AppError::AuditInvalid(faults.clone()).into());
+    assert_eq!(response.status(), 400);
+    assert_eq!(
+        body,
+        json!({
+            "message": "Invalid Audit Log event.", "code": "invalid_audit_log_event",
+            "errors": [{
+                "instancePath": "/metadata/cost", "schemaPath": "#/metadata/properties/cost/type", "keyword": "type",
+                "message": "the value is not of type \"number\"", "code": "invalid_audit_log",
+            }],
+        })
+    );
+    let (response, body) = answer(AppError::EventInvalid(faults).into());
+    assert_eq!(response.status(), 422);
+    assert_eq!(body["errors"][0]["code"], "invalid_event_data");
+}
+
+#[test]
+fn a_broken_limit_has_a_field_and_a_pointer() {
+    let fault = Invalid::new("event.targets[0].id", "invalid_length", "too long.");
+
+    let (response, body) = answer(Problem::invalid_audit_log_event(vec![fault]));
+
+    assert_eq!(response.status(), 400);
+    assert_eq!(
+        body["errors"],
+        json!([{ "field": "event.targets[0].id", "code": "invalid_length", "message": "too long.", "instancePath": "/targets/0/id" }])
+    );
 }
