@@ -1,9 +1,11 @@
 //! The API: one file for each noun, the list of operations, and their description.
 
+mod audit_logs;
 mod deliveries;
 mod description;
 mod endpoints;
 mod envelope;
+mod event_types;
 mod events;
 pub(super) mod openapi;
 mod organizations;

@@ -14,6 +14,8 @@ pub(super) fn curl(document: &Value, method: &str, path: &str, operation: &Value
         "\"$TIDINGS_URL{}\"",
         path.replace("{id}", id_of(path))
             .replace("{external_id}", "customer-42")
+            .replace("{action}", "user.signed_in")
+            .replace("{name}", "invoice.paid")
     );
     lines.push(if method == "GET" {
         format!("curl {url}")
@@ -33,6 +35,8 @@ pub(super) fn curl(document: &Value, method: &str, path: &str, operation: &Value
 /// The id that stands in a path's example.
 fn id_of(path: &str) -> &'static str {
     match path.split('/').nth(1) {
+        Some("audit_logs") if path.contains("/exports/") => "EXPORT_ID",
+        Some("audit_logs") => "AUDIT_LOG_EVENT_ID",
         Some("events") => "EVENT_ID",
         Some("webhook_endpoints") => "ENDPOINT_ID",
         Some("deliveries") => "DELIVERY_ID",

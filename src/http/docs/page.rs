@@ -60,10 +60,17 @@ fn groups(document: &Value) -> Vec<(String, Vec<Entry<'_>>)> {
 
 /// The order in which a newcomer meets things.
 fn rank(tag: &str) -> usize {
-    ["Events", "Webhook endpoints", "Deliveries", "Organizations"]
-        .iter()
-        .position(|&known| known == tag)
-        .unwrap_or(9)
+    [
+        "Events",
+        "Event types",
+        "Webhook endpoints",
+        "Deliveries",
+        "Audit logs",
+        "Organizations",
+    ]
+    .iter()
+    .position(|&known| known == tag)
+    .unwrap_or(9)
 }
 
 /// Makes the whole page.
@@ -304,8 +311,10 @@ mod tests {
             tags,
             [
                 "Events",
+                "Event types",
                 "Webhook endpoints",
                 "Deliveries",
+                "Audit logs",
                 "Organizations",
                 "Health"
             ]

@@ -1,0 +1,9 @@
+//! Audit logs on the wire: entries, schemas of actions, exports, and how long entries are kept.
+//!
+//! Invariant: what SDKs of the contract send and read is as they have it; unknown members of a body are ignored,
+//! because they send more than the contract says.
+
+pub(super) mod events;
+pub(super) mod exports;
+pub(super) mod retention;
+pub(super) mod schemas;

@@ -1,0 +1,190 @@
+//! What callers send to have an export made, and how it is read.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::Noun;
+use crate::domain::audit_export::{ExportFormat, NewExport};
+use crate::domain::event::EventPattern;
+use crate::domain::invalid::Invalid;
+use crate::domain::limits::EXPORT_FILTER_VALUES_MAX;
+use crate::domain::time;
+use crate::http::extract::{Member, Reader};
+use crate::http::problem::{Code, Problem};
+
+/// An export to make. Filters combine by "and", the values of one by "or".
+#[derive(Deserialize, Default, ToSchema)]
+#[schema(example = json!({"organization_id": "org_01KDWX4V00000000000000TEST",
+    "range_start": "2026-01-01T00:00:00.000Z", "range_end": "2026-02-01T00:00:00.000Z", "actions": ["user.*"]}))]
+pub(in crate::http::api) struct CreateExport<'a> {
+    #[serde(borrow, default)]
+    #[schema(value_type = String, required)]
+    organization_id: Member<'a, String>,
+    /// Occurred at this time or later.
+    #[serde(borrow, default)]
+    #[schema(value_type = String, required, format = DateTime)]
+    range_start: Member<'a, String>,
+    /// Occurred at this time or earlier.
+    #[serde(borrow, default)]
+    #[schema(value_type = String, required, format = DateTime)]
+    range_end: Member<'a, String>,
+    /// Actions, and patterns such as `user.*`.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 200)]
+    actions: Member<'a, Vec<String>>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 200)]
+    actor_names: Member<'a, Vec<String>>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 200)]
+    actor_ids: Member<'a, Vec<String>>,
+    /// Types of targets.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 200)]
+    targets: Member<'a, Vec<String>>,
+    /// Use `actor_names`.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 200, deprecated)]
+    actors: Member<'a, Vec<String>>,
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<FormatWord>, default = "csv")]
+    format: Member<'a, String>,
+}
+
+/// The words for how an export is written.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes `format` to OpenAPI")]
+pub(in crate::http::api) enum FormatWord {
+    Csv,
+    Ndjson,
+}
+
+impl CreateExport<'_> {
+    /// Errors: 422 for the shape, then 400 for a range that ends before it starts, then 404 for what is no
+    /// organization's id.
+    pub(super) fn parse(&self) -> Result<NewExport, Problem> {
+        let mut reader = Reader::new("");
+        let organization = reader.required("organization_id", &self.organization_id);
+        let range_start = moment(&mut reader, "range_start", &self.range_start);
+        let range_end = moment(&mut reader, "range_end", &self.range_end);
+        let names = values(&mut reader, "actions", &self.actions);
+        let parsed = names.iter().enumerate();
+        let actions = parsed
+            .filter_map(|(index, name)| {
+                reader.take(EventPattern::parse(&format!("actions[{index}]"), name))
+            })
+            .collect();
+        let mut actor_names = values(&mut reader, "actor_names", &self.actor_names);
+        actor_names.extend(values(&mut reader, "actors", &self.actors));
+        let actor_ids = values(&mut reader, "actor_ids", &self.actor_ids);
+        let target_types = values(&mut reader, "targets", &self.targets);
+        let format = reader
+            .optional("format", &self.format)
+            .and_then(|word| format(&mut reader, &word));
+        let (Some(organization), Some(range_start), Some(range_end)) =
+            (organization, range_start, range_end)
+        else {
+            return Err(reader.into_faults().into());
+        };
+        reader.check()?;
+        if range_start > range_end {
+            return Err(Problem::of(Code::InvalidAuditLogExportRangeDate));
+        }
+        Ok(NewExport {
+            organization: organization
+                .parse()
+                .map_err(|_fault| Problem::not_found(Noun::Organization, &organization))?,
+            range_start,
+            range_end,
+            actions,
+            actor_names,
+            actor_ids,
+            target_types,
+            format: format.unwrap_or_default(),
+        })
+    }
+}
+
+fn moment(
+    reader: &mut Reader<'_>,
+    name: &str,
+    member: &Member<'_, String>,
+) -> Option<DateTime<Utc>> {
+    let text = reader.required(name, member)?;
+    let invalid = || {
+        let message = format!("{name} must be a time such as 2026-01-31T23:59:59.999Z.");
+        Invalid::new(name, "invalid_time", message)
+    };
+    reader.take(time::from_text(&text).ok_or_else(invalid))
+}
+
+fn values(reader: &mut Reader<'_>, name: &str, member: &Member<'_, Vec<String>>) -> Vec<String> {
+    let values = reader.optional(name, member).unwrap_or_default();
+    if values.len() <= EXPORT_FILTER_VALUES_MAX {
+        return values;
+    }
+    let message = format!("{name} must hold at most {EXPORT_FILTER_VALUES_MAX} values.");
+    reader.push(Invalid::new(name, "too_many", message));
+    Vec::new()
+}
+
+fn format(reader: &mut Reader<'_>, word: &str) -> Option<ExportFormat> {
+    let invalid = || Invalid::new("format", "invalid_format", "format must be csv or ndjson.");
+    reader.take(ExportFormat::parse(word).ok_or_else(invalid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::OrganizationId;
+
+    fn parse(text: &str) -> Result<NewExport, Code> {
+        let sent: CreateExport<'_> = serde_json::from_str(text).expect("an object");
+        sent.parse().map_err(|problem| problem.code())
+    }
+
+    fn body(rest: &str) -> String {
+        let id = OrganizationId::at(1, 1);
+        format!(r#"{{"organization_id":"{id}","range_start":"2026-01-01",{rest}}}"#)
+    }
+
+    #[test]
+    fn older_names_of_filters_are_read_too() {
+        let new = parse(&body(
+            r#""range_end":"2026-01-02T00:00:00+01:00","actors":["Jon"],"actor_names":["Ann"],"actions":["user.*"],"targets":["team"]"#,
+        ))
+        .expect("good");
+
+        assert_eq!(new.actor_names, ["Ann", "Jon"]);
+        assert_eq!(new.target_types, ["team"]);
+        assert_eq!(new.actions.len(), 1);
+        assert_eq!(new.format, ExportFormat::Csv);
+        assert_eq!(time::to_text(new.range_end), "2026-01-01T23:00:00.000Z");
+    }
+
+    #[test]
+    fn each_kind_of_fault_has_its_own_code() {
+        for shape in [
+            r#""range_end":"yesterday""#,
+            r#""range_end":"2026-01-02","format":"xml""#,
+            r#""range_end":"2026-01-02","actions":["a b"]"#,
+            r#""range_end":"2026-01-02","actor_ids":"a""#,
+            r#""range_end":null"#,
+        ] {
+            assert_eq!(
+                parse(&body(shape)),
+                Err(Code::InvalidRequestParameters),
+                "{shape}"
+            );
+        }
+        assert_eq!(
+            parse(&body(r#""range_end":"2025-12-31""#)),
+            Err(Code::InvalidAuditLogExportRangeDate)
+        );
+        let nobody =
+            r#"{"organization_id":"org_1","range_start":"2026-01-01","range_end":"2026-01-01"}"#;
+        assert_eq!(parse(nobody), Err(Code::EntityNotFound));
+    }
+}
