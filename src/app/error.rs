@@ -2,8 +2,11 @@
 //!
 //! Errors look down only: which number an error has on the wire is `http/problem.rs`'s to say.
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::id::EndpointId;
 use crate::domain::invalid::Invalid;
+use crate::domain::schema::SchemaFault;
 use crate::ingest::RecordError;
 use crate::store::StoreError;
 
@@ -16,6 +19,10 @@ pub enum Noun {
     Delivery,
     ApiKey,
     Environment,
+    AuditLogEvent,
+    AuditLogAction,
+    AuditLogExport,
+    EventType,
 }
 
 impl Noun {
@@ -28,6 +35,10 @@ impl Noun {
             Self::Delivery => "Delivery",
             Self::ApiKey => "API Key",
             Self::Environment => "Environment",
+            Self::AuditLogEvent => "Audit Log Event",
+            Self::AuditLogAction => "Audit Log Action",
+            Self::AuditLogExport => "Audit Log Export",
+            Self::EventType => "Event Type",
         }
     }
 }
@@ -39,6 +50,15 @@ pub enum AppError {
     Invalid(Vec<Invalid>),
     #[error("{} not found: '{id}'", noun.as_str())]
     NotFound { noun: Noun, id: String },
+    /// An audit log event does not fit its schema.
+    #[error("the audit log event does not fit its schema")]
+    AuditInvalid(Vec<SchemaFault>),
+    /// An event's data does not fit the schema of its type.
+    #[error("the event does not fit the schema of its type")]
+    EventInvalid(Vec<SchemaFault>),
+    /// An export would begin before what is kept.
+    #[error("the range begins before {earliest}")]
+    ExportRangeTooOld { earliest: DateTime<Utc> },
     /// Another object has what must be unique.
     #[error("{message}")]
     Exists { noun: Noun, message: String },

@@ -4,11 +4,16 @@
 //! not found. Knows no HTTP and no SQL.
 
 pub mod api_keys;
+pub mod audit;
+pub mod audit_exports;
+pub mod audit_retention;
+pub mod audit_schemas;
 mod context;
 pub mod deliveries;
 pub mod endpoints;
 pub mod environments;
 mod error;
+pub mod event_types;
 pub mod events;
 pub mod health;
 mod once;

@@ -9,6 +9,7 @@
 mod content;
 mod entry;
 mod export;
+mod filter;
 mod grant;
 mod leaf;
 mod metadata;
@@ -19,6 +20,7 @@ pub mod verify;
 pub use content::{Context, Identity, Metadata, Personal, PersonalParts};
 pub use entry::{AuditEntry, Content, LeafPlace};
 pub use export::{EntryLine, ExpiredLine, ExportEnd, ExportHeader, LineFault};
+pub use filter::{AuditFilter, AuditRecord};
 pub use grant::{
     EXPIRED_ACTION, LEAVES_TYPE, LeafSet, LeafSetFault, REDACTED_ACTION, leaf_targets,
 };

@@ -5,9 +5,9 @@
 pub mod access;
 pub mod attempt;
 pub mod audit;
-pub mod checkpoint;
 pub mod audit_export;
 pub mod audit_retention;
+pub mod checkpoint;
 pub mod delivery;
 pub mod endpoint;
 pub mod environment;

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::{audit_log_export_chunks, audit_log_exports};
 use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
 use crate::domain::page::{Cursor, PageQuery};
@@ -33,7 +33,10 @@ pub struct ExportRow {
 
 /// Inserts a job.
 pub async fn insert(conn: &mut Conn, row: &ExportRow) -> Result<(), StoreError> {
-    diesel::insert_into(audit_log_exports::table).values(row).execute(conn).await?;
+    diesel::insert_into(audit_log_exports::table)
+        .values(row)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -78,7 +81,10 @@ pub async fn page(
 }
 
 /// The jobs that are not done, oldest first: which environments have work.
-pub async fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<(EnvironmentId, AuditLogExportId)>, StoreError> {
+pub async fn pending(
+    conn: &mut Conn,
+    limit: i64,
+) -> Result<Vec<(EnvironmentId, AuditLogExportId)>, StoreError> {
     Ok(audit_log_exports::table
         .filter(audit_log_exports::state.eq("pending"))
         .order(audit_log_exports::created_at)
@@ -107,7 +113,11 @@ pub async fn take(
 }
 
 /// Writes a chunk, if there is one, and where the job stands.
-pub async fn advance(conn: &mut Conn, row: &ExportRow, chunk: Option<(i32, &[u8])>) -> Result<(), StoreError> {
+pub async fn advance(
+    conn: &mut Conn,
+    row: &ExportRow,
+    chunk: Option<(i32, &[u8])>,
+) -> Result<(), StoreError> {
     if let Some((number, bytes)) = chunk {
         diesel::insert_into(audit_log_export_chunks::table)
             .values((

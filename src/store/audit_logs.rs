@@ -10,12 +10,12 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bytea, SmallInt, Text, Uuid};
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::{audit_log_entries, audit_log_nodes, audit_log_trees};
 use crate::domain::audit::{AuditFilter, AuditRecord};
-use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
 use crate::domain::event::EventPattern;
+use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
 use crate::domain::merkle::{Frontier, Hash, Node, NodeId};
 use crate::domain::page::{Cursor, PageQuery};
 
@@ -36,9 +36,11 @@ pub async fn lock_tree(
         .first(conn)
         .await
         .optional()?;
-    let Some((size, edge)) = row else { return Ok(Frontier::default()) };
-    let size = u64::try_from(size).map_err(|error| StoreError::corrupt(error.to_string()))?;
-    Frontier::from_bytes(size, &edge).map_err(|fault| StoreError::corrupt(format!("tree of {organization}: {fault}")))
+    let Some((_size, edge)) = row else {
+        return Ok(Frontier::default());
+    };
+    Frontier::from_bytes(&edge)
+        .map_err(|fault| StoreError::corrupt(format!("tree of {organization}: {fault}")))
 }
 
 /// Writes a tree's edge and the nodes that came into being.
@@ -49,7 +51,8 @@ pub async fn save_tree(
     frontier: &Frontier,
     nodes: &[Node],
 ) -> Result<(), StoreError> {
-    let size = i64::try_from(frontier.size()).map_err(|error| StoreError::corrupt(error.to_string()))?;
+    let size =
+        i64::try_from(frontier.size()).map_err(|error| StoreError::corrupt(error.to_string()))?;
     let edge = frontier.to_bytes();
     diesel::insert_into(audit_log_trees::table)
         .values((
@@ -58,17 +61,29 @@ pub async fn save_tree(
             audit_log_trees::size.eq(size),
             audit_log_trees::frontier.eq(&edge),
         ))
-        .on_conflict((audit_log_trees::environment_id, audit_log_trees::organization_id))
+        .on_conflict((
+            audit_log_trees::environment_id,
+            audit_log_trees::organization_id,
+        ))
         .do_update()
-        .set((audit_log_trees::size.eq(size), audit_log_trees::frontier.eq(&edge)))
+        .set((
+            audit_log_trees::size.eq(size),
+            audit_log_trees::frontier.eq(&edge),
+        ))
         .execute(conn)
         .await?;
     let statement = InsertNodes {
         environment,
         organization,
         levels: nodes.iter().map(|node| i16::from(node.id.level)).collect(),
-        numbers: nodes.iter().map(|node| i64::try_from(node.id.index).unwrap_or(i64::MAX)).collect(),
-        hashes: nodes.iter().map(|node| node.hash.as_bytes().to_vec()).collect(),
+        numbers: nodes
+            .iter()
+            .map(|node| i64::try_from(node.id.index).unwrap_or(i64::MAX))
+            .collect(),
+        hashes: nodes
+            .iter()
+            .map(|node| node.hash.as_bytes().to_vec())
+            .collect(),
     };
     statement.execute(conn).await?;
     Ok(())
@@ -108,7 +123,10 @@ pub async fn nodes(
     wanted: &[NodeId],
 ) -> Result<Vec<Node>, StoreError> {
     let levels: Vec<i16> = wanted.iter().map(|id| i16::from(id.level)).collect();
-    let numbers: Vec<i64> = wanted.iter().map(|id| i64::try_from(id.index).unwrap_or(i64::MAX)).collect();
+    let numbers: Vec<i64> = wanted
+        .iter()
+        .map(|id| i64::try_from(id.index).unwrap_or(i64::MAX))
+        .collect();
     let rows: Vec<NodeRow> = diesel::sql_query(
         "SELECT stored.level, stored.number, stored.hash FROM unnest($3, $4) AS wanted (level, number) \
          JOIN audit_log_nodes AS stored ON stored.level = wanted.level AND stored.number = wanted.number \
@@ -139,7 +157,10 @@ impl TryFrom<NodeRow> for Node {
         let level = u8::try_from(row.level).ok().ok_or_else(corrupt)?;
         let index = u64::try_from(row.number).ok().ok_or_else(corrupt)?;
         let hash: [u8; 32] = row.hash.try_into().ok().ok_or_else(corrupt)?;
-        Ok(Self { id: NodeId { level, index }, hash: Hash::from(hash) })
+        Ok(Self {
+            id: NodeId { level, index },
+            hash: Hash::from_bytes(hash),
+        })
     }
 }
 
@@ -160,7 +181,11 @@ pub struct NewRow {
 }
 
 /// Inserts entries of one environment; the caller holds the locks of its trees.
-pub async fn insert(conn: &mut Conn, environment: EnvironmentId, rows: &[NewRow]) -> Result<(), StoreError> {
+pub async fn insert(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    rows: &[NewRow],
+) -> Result<(), StoreError> {
     let values: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -181,7 +206,10 @@ pub async fn insert(conn: &mut Conn, environment: EnvironmentId, rows: &[NewRow]
             )
         })
         .collect();
-    diesel::insert_into(audit_log_entries::table).values(values).execute(conn).await?;
+    diesel::insert_into(audit_log_entries::table)
+        .values(values)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -205,7 +233,9 @@ type Entries<'a> = audit_log_entries::BoxedQuery<'a, Pg>;
 
 /// Keeps the entries that meet every condition of `filter`.
 fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a> {
-    let mut query = audit_log_entries::table.filter(audit_log_entries::environment_id.eq(environment)).into_boxed();
+    let mut query = audit_log_entries::table
+        .filter(audit_log_entries::environment_id.eq(environment))
+        .into_boxed();
     if let Some(organization) = filter.organization {
         query = query.filter(audit_log_entries::organization_id.eq(organization));
     }
@@ -249,7 +279,9 @@ fn action_condition<'a>(patterns: &[EventPattern]) -> Option<Condition<'a>> {
     for pattern in patterns {
         let one: Condition<'a> = match pattern {
             EventPattern::Everything => return None,
-            EventPattern::Exactly(action) => Box::new(audit_log_entries::action.eq(action.to_string())),
+            EventPattern::Exactly(action) => {
+                Box::new(audit_log_entries::action.eq(action.to_string()))
+            }
             EventPattern::Below(prefix) => {
                 let escaped = prefix.replace('_', "\\_");
                 Box::new(audit_log_entries::action.like(format!("{escaped}%")))
@@ -282,9 +314,14 @@ pub async fn page(
         true => statement.order(audit_log_entries::id.asc()),
         false => statement.order(audit_log_entries::id.desc()),
     };
-    let rows: Vec<(AuditLogEventId, String)> =
-        statement.select((audit_log_entries::id, audit_log_entries::object)).load(conn).await?;
-    Ok(rows.into_iter().map(|(id, object_json)| AuditRecord { id, object_json }).collect())
+    let rows: Vec<(AuditLogEventId, String)> = statement
+        .select((audit_log_entries::id, audit_log_entries::object))
+        .load(conn)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, object_json)| AuditRecord { id, object_json })
+        .collect())
 }
 
 /// An entry as an export carries it.
@@ -315,6 +352,11 @@ pub async fn export_page(
         ))
         .load(conn)
         .await?;
-    let row = |(leaf_index, object, salts, commitments)| ExportRow { leaf_index, object, salts, commitments };
+    let row = |(leaf_index, object, salts, commitments)| ExportRow {
+        leaf_index,
+        object,
+        salts,
+        commitments,
+    };
     Ok(rows.into_iter().map(row).collect())
 }

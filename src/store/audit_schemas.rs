@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::audit_log_schemas;
 use crate::domain::id::EnvironmentId;
 use crate::domain::page::{Cursor, PageQuery};
@@ -54,7 +54,11 @@ pub async fn find(
 }
 
 /// Inserts a version; the caller holds the environment's lock.
-pub async fn insert(conn: &mut Conn, environment: EnvironmentId, row: &SchemaRow) -> Result<(), StoreError> {
+pub async fn insert(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    row: &SchemaRow,
+) -> Result<(), StoreError> {
     diesel::insert_into(audit_log_schemas::table)
         .values((
             audit_log_schemas::environment_id.eq(environment),
@@ -114,7 +118,11 @@ pub async fn actions(
         #[diesel(sql_type = diesel::sql_types::Timestamptz)]
         first_at: DateTime<Utc>,
     }
-    let (compare, direction) = if query.reads_ascending() { (">", "ASC") } else { ("<", "DESC") };
+    let (compare, direction) = if query.reads_ascending() {
+        (">", "ASC")
+    } else {
+        ("<", "DESC")
+    };
     let cursor = match &query.cursor {
         Some(Cursor::After(action) | Cursor::Before(action)) => Some(action.clone()),
         None => None,
@@ -132,8 +140,22 @@ pub async fn actions(
     .load(conn)
     .await?;
     let row = |row: Row| {
-        let Row { action, version, definition, created_at, first_at } = row;
-        (SchemaRow { action, version, definition, created_at }, first_at)
+        let Row {
+            action,
+            version,
+            definition,
+            created_at,
+            first_at,
+        } = row;
+        (
+            SchemaRow {
+                action,
+                version,
+                definition,
+                created_at,
+            },
+            first_at,
+        )
     };
     Ok(rows.into_iter().map(row).collect())
 }

@@ -11,8 +11,8 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Uuid;
 
 use crate::domain::id::{
-    ApiKeyId, DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId, OrganizationDomainId,
-    OrganizationId, WorkerId,
+    ApiKeyId, AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId, EnvironmentId, EventId,
+    LeaseId, OrganizationDomainId, OrganizationId, WorkerId,
 };
 
 /// An id of any kind, for the one column that refers to objects of several.
@@ -73,6 +73,8 @@ id_columns! {
     ApiKeyId ApiKeyIdColumn,
     LeaseId LeaseIdColumn,
     WorkerId WorkerIdColumn,
+    AuditLogEventId AuditLogEventIdColumn,
+    AuditLogExportId AuditLogExportIdColumn,
 }
 
 #[derive(AsExpression, FromSqlRow)]

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::conn::Conn;
 use super::error::StoreError;
-use super::pool::Conn;
 use super::schema::event_types;
 use crate::domain::id::EnvironmentId;
 use crate::domain::page::{Cursor, PageQuery};
@@ -29,7 +29,10 @@ pub struct EventTypeRow {
 ///
 /// Errors: `Conflict` of `event_types_pkey`.
 pub async fn insert(conn: &mut Conn, row: &EventTypeRow) -> Result<(), StoreError> {
-    diesel::insert_into(event_types::table).values(row).execute(conn).await?;
+    diesel::insert_into(event_types::table)
+        .values(row)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -45,7 +48,11 @@ pub async fn update(conn: &mut Conn, row: &EventTypeRow) -> Result<(), StoreErro
 }
 
 /// Deletes an event type; answers whether it was there.
-pub async fn delete(conn: &mut Conn, environment: EnvironmentId, name: &str) -> Result<bool, StoreError> {
+pub async fn delete(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    name: &str,
+) -> Result<bool, StoreError> {
     let deleted = diesel::delete(event_types::table)
         .filter(event_types::environment_id.eq(environment))
         .filter(event_types::name.eq(name))
@@ -107,5 +114,8 @@ pub async fn enforced(
         .select((event_types::name, event_types::json_schema))
         .load(conn)
         .await?;
-    Ok(rows.into_iter().filter_map(|(name, schema)| schema.map(|schema| (name, schema))).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|(name, schema)| schema.map(|schema| (name, schema)))
+        .collect())
 }

@@ -5,6 +5,9 @@
 
 pub mod api_keys;
 pub mod attempts;
+pub mod audit_exports;
+pub mod audit_logs;
+pub mod audit_schemas;
 pub mod claims;
 pub mod columns;
 mod conn;
@@ -14,6 +17,7 @@ pub mod endpoint_cache;
 pub mod endpoints;
 pub mod environments;
 mod error;
+pub mod event_types;
 pub mod events;
 pub mod handoff;
 pub mod idempotency;
