@@ -1,26 +1,245 @@
-//! Stub.
+//! Exports of audit logs: asked for here, made by upkeep, fetched by a signed link.
+//!
+//! Invariant: a link is good for one export of one environment, and for ten minutes; whoever holds it needs no key.
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel_async::AsyncConnection;
+
 use super::context::App;
-use super::error::AppError;
+use super::error::{AppError, Noun};
+use super::once;
 use crate::domain::access::Caller;
-use crate::domain::audit_export::*;
-use crate::domain::id::*;
+use crate::domain::audit::AuditFilter;
+use crate::domain::audit_export::{Export, ExportFormat, ExportState, NewExport};
+use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
+use crate::store::audit_exports::{self, ExportRow, Scope};
+use crate::store::vault::SigningKey;
+use crate::store::{Conn, Store, StoreError, audit_retention, organizations};
+
+/// How long a link is good.
+const LINK_FOR: TimeDelta = TimeDelta::minutes(10);
+/// What the links' key is derived for.
+const LINK_PURPOSE: &str = "audit log export links";
+
+/// Asks for an export. It holds what is recorded now, and nothing later.
+///
+/// Errors: `NotFound` for the organization, `ExportRangeTooOld` for a range that begins before what is kept.
 pub async fn create(
-    _: &App,
-    _: &Caller,
-    _: NewExport,
-    _: Option<IdempotencyKey>,
+    app: &App,
+    caller: &Caller,
+    new: NewExport,
+    key: Option<IdempotencyKey>,
 ) -> Result<Export, AppError> {
-    Err(AppError::Overloaded)
+    let mut conn = app.store().conn().await?;
+    let created = conn
+        .transaction(async |conn| {
+            if key.is_some() {
+                app.lock(conn, caller.environment).await?;
+            }
+            if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
+                return found(conn, caller, id).await;
+            }
+            let row = pending(app, conn, caller, new).await?;
+            audit_exports::insert(conn, &row).await?;
+            once::remember(app, conn, caller.environment, key.as_ref(), row.id).await?;
+            Ok(row)
+        })
+        .await?;
+    app.store().export_waits();
+    shown(app, created)
 }
-pub async fn find(_: &App, _: &Caller, _: AuditLogExportId) -> Result<Export, AppError> {
-    Err(AppError::Overloaded)
+
+async fn pending(
+    app: &App,
+    conn: &mut Conn,
+    caller: &Caller,
+    new: NewExport,
+) -> Result<ExportRow, AppError> {
+    let (environment, now) = (caller.environment, app.clock().now());
+    if organizations::find(conn, environment, new.organization)
+        .await?
+        .is_none()
+    {
+        return Err(AppError::not_found(Noun::Organization, &new.organization));
+    }
+    let days = audit_retention::days(conn, environment, new.organization).await?;
+    if let Some(days) = days {
+        let earliest = now - TimeDelta::days(days.into());
+        if new.range_start < earliest {
+            return Err(AppError::ExportRangeTooOld { earliest });
+        }
+    }
+    let size = audit_retention::tree_size(conn, environment, new.organization).await?;
+    let filter = AuditFilter {
+        actions: new.actions,
+        actor_ids: storable(&new.actor_ids),
+        actor_names: storable(&new.actor_names),
+        targets: storable(&new.target_types),
+        ..AuditFilter::default()
+    };
+    Ok(ExportRow {
+        environment_id: environment,
+        id: AuditLogExportId::new(now),
+        organization_id: new.organization,
+        format: new.format.as_str().to_owned(),
+        filter: Scope { filter, size }.to_text()?,
+        range_start: new.range_start,
+        range_end: new.range_end,
+        state: ExportState::Pending.as_str().to_owned(),
+        written_through: None,
+        entries: 0,
+        created_at: now,
+        updated_at: now,
+    })
 }
+
+/// Values as columns hold them: without U+0000, which no text of the database's can have.
+fn storable(values: &[String]) -> Vec<String> {
+    let values = values.iter();
+    values.map(|value| value.replace('\0', "")).collect()
+}
+
+/// Finds one export; its link is made anew.
+pub async fn find(app: &App, caller: &Caller, id: AuditLogExportId) -> Result<Export, AppError> {
+    let mut conn = app.store().conn().await?;
+    let row = found(&mut conn, caller, id).await?;
+    shown(app, row)
+}
+
+async fn found(
+    conn: &mut Conn,
+    caller: &Caller,
+    id: AuditLogExportId,
+) -> Result<ExportRow, AppError> {
+    let row = audit_exports::find(conn, caller.environment, id).await?;
+    row.ok_or_else(|| AppError::not_found(Noun::AuditLogExport, &id))
+}
+
+/// Lists exports.
 pub async fn list(
-    _: &App,
-    _: &Caller,
-    _: &PageQuery<AuditLogExportId>,
+    app: &App,
+    caller: &Caller,
+    query: &PageQuery<AuditLogExportId>,
 ) -> Result<Page<Export>, AppError> {
-    Err(AppError::Overloaded)
+    let mut conn = app.store().conn().await?;
+    let rows = audit_exports::page(&mut conn, caller.environment, query).await?;
+    let exports = rows.into_iter().map(|row| shown(app, row));
+    Ok(Page::cut(exports.collect::<Result<_, _>>()?, query))
+}
+
+fn shown(app: &App, row: ExportRow) -> Result<Export, AppError> {
+    let corrupt = || StoreError::corrupt(format!("export {}", row.id));
+    let state = ExportState::parse(&row.state).ok_or_else(corrupt)?;
+    let url = (state == ExportState::Ready).then(|| link(app, &row));
+    Ok(Export {
+        id: row.id,
+        organization: row.organization_id,
+        format: ExportFormat::parse(&row.format).ok_or_else(corrupt)?,
+        state,
+        entries: u64::try_from(row.entries).ok().ok_or_else(corrupt)?,
+        url,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+fn link(app: &App, row: &ExportRow) -> String {
+    let expires = (app.clock().now() + LINK_FOR).timestamp().to_string();
+    let environment = row.environment_id.to_string();
+    let text = signed_text(&environment, row.id, &expires);
+    let signature = link_key(app).sign(&text);
+    format!(
+        "{}/audit_logs/exports/{}/download?environment={environment}&expires={expires}&signature={signature}",
+        app.settings().public_url,
+        row.id
+    )
+}
+
+fn link_key(app: &App) -> SigningKey {
+    app.store().vault().signing_key(LINK_PURPOSE)
+}
+
+/// What a link's signature is over; no part can hold a line's end.
+fn signed_text(environment: &str, id: AuditLogExportId, expires: &str) -> String {
+    format!("{environment}\n{id}\n{expires}")
+}
+
+/// A link as it came back.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportLink<'a> {
+    pub environment: &'a str,
+    pub id: AuditLogExportId,
+    pub expires: &'a str,
+    pub signature: &'a str,
+}
+
+/// What a link opens.
+pub enum LinkAnswer {
+    File(ExportFile),
+    /// It was not signed here.
+    Refused,
+    /// It was, but its time is over, or its file's.
+    Expired,
+}
+
+/// Opens the file that a link stands for.
+pub async fn open(app: &App, link: &ExportLink<'_>) -> Result<LinkAnswer, AppError> {
+    let text = signed_text(link.environment, link.id, link.expires);
+    if !link_key(app).verifies(&text, link.signature) {
+        return Ok(LinkAnswer::Refused);
+    }
+    let expires = link.expires.parse().ok();
+    let expires = expires.and_then(|seconds| DateTime::<Utc>::from_timestamp(seconds, 0));
+    let (Some(expires), Ok(environment)) = (expires, link.environment.parse()) else {
+        return Ok(LinkAnswer::Refused);
+    };
+    if app.clock().now() >= expires {
+        return Ok(LinkAnswer::Expired);
+    }
+    let mut conn = app.store().conn().await?;
+    let row = audit_exports::find(&mut conn, environment, link.id).await?;
+    if row.is_none_or(|row| row.state != ExportState::Ready.as_str()) {
+        return Ok(LinkAnswer::Expired);
+    }
+    let chunks = audit_exports::chunk_count(&mut conn, environment, link.id).await?;
+    Ok(LinkAnswer::File(ExportFile {
+        store: app.store().clone(),
+        environment,
+        id: link.id,
+        next: 0,
+        chunks,
+    }))
+}
+
+/// The file of an export, read chunk by chunk.
+pub struct ExportFile {
+    store: Store,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+    next: i32,
+    chunks: i32,
+}
+
+impl ExportFile {
+    pub const fn id(&self) -> AuditLogExportId {
+        self.id
+    }
+
+    /// The next chunk, or `None` after the last.
+    ///
+    /// Errors: `Internal` when the file went while it was read: half a file must not pass for a whole one.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, AppError> {
+        if self.next >= self.chunks {
+            return Ok(None);
+        }
+        // No connection is held while the caller takes its time.
+        let mut conn = self.store.conn().await?;
+        let chunk = audit_exports::chunk(&mut conn, self.environment, self.id, self.next).await?;
+        let chunk = chunk.ok_or_else(|| StoreError::corrupt(format!("file of {}", self.id)))?;
+        self.next += 1;
+        Ok(Some(chunk.into()))
+    }
 }

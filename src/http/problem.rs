@@ -82,6 +82,7 @@ codes! {
     EntityExists = CONFLICT "entity_exists" "It exists already.";
     DuplicateEndpoint = CONFLICT "duplicate_endpoint" "A webhook endpoint with this URL exists already.";
     EndpointDisabled = CONFLICT "endpoint_disabled" "The webhook endpoint is disabled.";
+    LinkExpired = GONE "link_expired" "The link has expired. Get the object again for a new one.";
     PayloadTooLarge = PAYLOAD_TOO_LARGE "payload_too_large" "The request body is too large.";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type"
         "The request body must be application/json without a content encoding.";

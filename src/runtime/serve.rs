@@ -118,6 +118,11 @@ impl Running {
         let dispatch = tokio::spawn(platform.dispatcher(config).run(dispatch_stop.clone()));
         let background = vec![
             tokio::spawn(presence.run(background_stop.clone())),
+            tokio::spawn(upkeep::exports::run(
+                platform.store.clone(),
+                clock.clone(),
+                background_stop.clone(),
+            )),
             tokio::spawn(upkeep::run(
                 platform.store.clone(),
                 clock,

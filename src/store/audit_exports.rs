@@ -6,10 +6,13 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::{audit_log_export_chunks, audit_log_exports};
+use crate::domain::audit::AuditFilter;
+use crate::domain::event::EventPattern;
 use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
 use crate::domain::page::{Cursor, PageQuery};
 
@@ -29,6 +32,68 @@ pub struct ExportRow {
     pub entries: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// Which entries an export holds: what `filter` tells of an export.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Without organization and time, which have columns of their own.
+    pub filter: AuditFilter,
+    /// How many leaves the tree had when the export was asked for; none later is in it.
+    pub size: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ScopeText {
+    actions: Vec<String>,
+    actor_ids: Vec<String>,
+    actor_names: Vec<String>,
+    targets: Vec<String>,
+    size: i64,
+}
+
+impl Scope {
+    /// The text that is kept.
+    pub fn to_text(&self) -> Result<String, StoreError> {
+        let text = ScopeText {
+            actions: self
+                .filter
+                .actions
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            actor_ids: self.filter.actor_ids.clone(),
+            actor_names: self.filter.actor_names.clone(),
+            targets: self.filter.targets.clone(),
+            size: self.size,
+        };
+        serde_json::to_string(&text).map_err(|error| StoreError::corrupt(error.to_string()))
+    }
+
+    /// What a job is to hold.
+    ///
+    /// Errors: `Corrupt` when the filter is not what `to_text` writes.
+    pub fn of(row: &ExportRow) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::corrupt(format!("filter of {}", row.id));
+        let text: ScopeText = serde_json::from_str(&row.filter)
+            .map_err(|error| StoreError::corrupt(format!("filter of {}: {error}", row.id)))?;
+        let patterns = text.actions.iter();
+        let actions = patterns.map(|action| EventPattern::parse("actions", action).ok());
+        let filter = AuditFilter {
+            organization: Some(row.organization_id),
+            actions: actions.collect::<Option<_>>().ok_or_else(corrupt)?,
+            actor_ids: text.actor_ids,
+            actor_names: text.actor_names,
+            targets: text.targets,
+            from: Some(row.range_start),
+            until: Some(row.range_end),
+            search: None,
+        };
+        Ok(Self {
+            filter,
+            size: text.size,
+        })
+    }
 }
 
 /// Inserts a job.
@@ -81,6 +146,8 @@ pub async fn page(
 }
 
 /// The jobs that are not done, oldest first: which environments have work.
+///
+/// Shape: one look at a partial index that holds pending jobs alone, so asking often costs next to nothing.
 pub async fn pending(
     conn: &mut Conn,
     limit: i64,
@@ -173,4 +240,35 @@ pub async fn chunk(
         .first(conn)
         .await
         .optional()?)
+}
+
+/// Expires exports that were ready before `before`, and deletes their chunks; answers how many exports that were.
+///
+/// Shape: the caller owns the transaction, so that no export is ready without its file.
+pub async fn expire(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let old: Vec<AuditLogExportId> = audit_log_exports::table
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .filter(audit_log_exports::state.eq("ready"))
+        .filter(audit_log_exports::updated_at.lt(before))
+        .limit(limit)
+        .select(audit_log_exports::id)
+        .load(conn)
+        .await?;
+    diesel::update(audit_log_exports::table)
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .filter(audit_log_exports::id.eq_any(&old))
+        .set(audit_log_exports::state.eq("expired"))
+        .execute(conn)
+        .await?;
+    diesel::delete(audit_log_export_chunks::table)
+        .filter(audit_log_export_chunks::environment_id.eq(environment))
+        .filter(audit_log_export_chunks::export_id.eq_any(&old))
+        .execute(conn)
+        .await?;
+    Ok(old.len())
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::conn::Conn;
 use super::endpoint_cache::EndpointCache;
 use super::error::StoreError;
@@ -16,6 +18,7 @@ pub struct Store {
     connections: Connections,
     vault: Arc<Vault>,
     endpoints: EndpointCache,
+    exports: Arc<Notify>,
 }
 
 impl Store {
@@ -28,6 +31,7 @@ impl Store {
             connections,
             vault: Arc::new(vault),
             endpoints: EndpointCache::default(),
+            exports: Arc::default(),
         })
     }
 
@@ -43,6 +47,16 @@ impl Store {
 
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// Says that a committed transaction of this process has left an export to be made.
+    pub fn export_waits(&self) {
+        self.exports.notify_one();
+    }
+
+    /// Waits until this process has left an export to be made; at once, if it has since the last wait.
+    pub async fn waiting_export(&self) {
+        self.exports.notified().await;
     }
 
     /// The endpoint as it was less than a second ago; `None` when it does not exist.

@@ -5,6 +5,7 @@
 //! Sealed form: version byte 1, 12 bytes of nonce, ciphertext with tag. Does not keep the master key's text.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +14,8 @@ use super::error::StoreError;
 /// Seals and opens secrets under one master key.
 pub struct Vault {
     key: LessSafeKey,
+    /// What keys that sign are derived from; it signs nothing itself.
+    signing_root: hmac::Key,
     random: SystemRandom,
 }
 
@@ -29,8 +32,13 @@ impl Vault {
             .chain_update(master_key)
             .finalize();
         let key = UnboundKey::new(&AES_256_GCM, &derived).expect("AES-256 takes a key of 32 bytes");
+        let signing = Sha256::new()
+            .chain_update(b"tidings signing root v1\0")
+            .chain_update(master_key)
+            .finalize();
         Self {
             key: LessSafeKey::new(key),
+            signing_root: hmac::Key::new(hmac::HMAC_SHA256, &signing),
             random: SystemRandom::new(),
         }
     }
@@ -78,6 +86,12 @@ impl Vault {
         String::from_utf8(plain.to_vec()).ok().ok_or_else(corrupt)
     }
 
+    /// Derives the key that signs for `purpose` alone; the same on every server with this master key.
+    pub fn signing_key(&self, purpose: &str) -> SigningKey {
+        let derived = hmac::sign(&self.signing_root, purpose.as_bytes());
+        SigningKey(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
     /// What a new installation keeps to recognise its master key.
     pub fn seal_check(&self) -> Vec<u8> {
         self.seal(CHECK, CHECK)
@@ -86,6 +100,22 @@ impl Vault {
     /// Whether this is the master key that sealed the check.
     pub fn opens_check(&self, sealed: &[u8]) -> bool {
         self.open(CHECK, sealed).is_ok()
+    }
+}
+
+/// Signs texts of one purpose with HMAC-SHA256.
+pub struct SigningKey(hmac::Key);
+
+impl SigningKey {
+    /// The signature in hexadecimal digits.
+    pub fn sign(&self, text: &str) -> String {
+        hex::encode(hmac::sign(&self.0, text.as_bytes()))
+    }
+
+    /// Whether `signature` is this key's of `text`; takes the same time wherever it differs.
+    pub fn verifies(&self, text: &str, signature: &str) -> bool {
+        hex::decode(signature)
+            .is_ok_and(|bytes| hmac::verify(&self.0, text.as_bytes(), &bytes).is_ok())
     }
 }
 
@@ -126,6 +156,19 @@ mod tests {
 
         assert_ne!(one, two);
         assert!(!one.windows(6).any(|window| window == b"whsec_"));
+    }
+
+    #[test]
+    fn a_signature_is_good_for_its_text_purpose_and_master_key_alone() {
+        let key = |master: &str, purpose| Vault::new(master).signing_key(purpose);
+        let signature = key("a master key", "downloads").sign("text");
+
+        assert!(key("a master key", "downloads").verifies("text", &signature));
+        assert!(!key("a master key", "downloads").verifies("other", &signature));
+        assert!(!key("a master key", "else").verifies("text", &signature));
+        assert!(!key("another master key", "downloads").verifies("text", &signature));
+        assert!(!key("a master key", "downloads").verifies("text", ""));
+        assert!(!key("a master key", "downloads").verifies("text", &signature[2..]));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Route {
     pub path: String,
     /// The handler's name.
     pub operation_id: &'static str,
-    /// `None`: open to all.
+    /// `None`: open to all, or to whoever holds a signed link.
     pub permission: Option<Permission>,
     /// The refusals that its shape does not imply; those are added by `openapi`.
     pub(super) codes: &'static [Code],
@@ -103,6 +103,7 @@ routes! {
     audit_exports::create_audit_log_export [EntityNotFound InvalidAuditLogExportRangeDate InvalidDateRangeException];
     audit_exports::list_audit_log_exports [];
     audit_exports::get_audit_log_export [];
+    audit_exports::download_audit_log_export [Forbidden LinkExpired Unavailable];
     audit_retention::get_audit_logs_retention [];
     audit_retention::update_audit_logs_retention [];
     audit_retention::get_audit_log_configuration [];
@@ -203,14 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn only_health_and_the_description_are_open() {
+    fn only_health_the_description_and_signed_links_are_open() {
         let open: BTreeSet<_> = routes()
             .iter()
             .filter(|route| route.permission.is_none())
             .map(|route| route.path.as_str())
             .collect();
 
-        assert_eq!(open, BTreeSet::from(["/livez", "/openapi.json", "/readyz"]));
+        let known = [
+            "/audit_logs/exports/{id}/download",
+            "/livez",
+            "/openapi.json",
+            "/readyz",
+        ];
+        assert_eq!(open, BTreeSet::from(known));
     }
 
     #[test]
@@ -220,6 +227,7 @@ mod tests {
             // An export reads, though it is asked for with a POST; an organization's trail is no part of it.
             let of_audit = route.path.contains("/audit_log");
             let wanted = match route.path.split('/').nth(1) {
+                Some("audit_logs") if route.path.ends_with("/download") => None,
                 Some("organizations" | "audit_logs") if of_audit && reads => {
                     Some(Permission::AuditRead)
                 }

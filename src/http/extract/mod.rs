@@ -10,6 +10,7 @@ mod handler;
 mod member;
 mod path;
 mod query;
+mod signed;
 
 pub(super) use argument::{Extract, Open};
 pub(super) use authorized::{
@@ -21,3 +22,4 @@ pub(super) use handler::Arguments;
 pub(super) use member::{Member, Reader, object};
 pub(super) use path::{PathAction, PathExternalId, PathId, PathName};
 pub(super) use query::{Listing, Query};
+pub(super) use signed::SignedExport;

@@ -126,6 +126,11 @@ impl TestPlatform {
         self.client.with_key(Some(&key))
     }
 
+    /// For what runs in the background of a server, and is run by hand in a test.
+    pub(crate) fn store(&self) -> &tidings::store::Store {
+        &self.parts.store
+    }
+
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
         self.database.connect().await
     }

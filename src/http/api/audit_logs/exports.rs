@@ -1,13 +1,16 @@
 //! Exports of audit logs on the wire.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Data;
+use futures_util::stream;
 
 use super::super::envelope::{Answer, List, ListParams, json};
-use crate::app::{self, App};
+use crate::app::{self, App, AppError};
 use crate::domain::id::AuditLogExportId;
 use crate::domain::invalid::Faults;
-use crate::http::extract::{AuditRead, Authorized, Body, PathId, Query};
+use crate::http::extract::{AuditRead, Authorized, Body, PathId, Query, SignedExport};
 
 mod answer;
 mod input;
@@ -68,4 +71,34 @@ pub(in crate::http::api) async fn get_audit_log_export(
 ) -> Answer {
     let export = app::audit_exports::find(&app, &caller, id).await?;
     json(StatusCode::OK, &ExportBody::from(&export))
+}
+
+/// Download an export
+///
+/// The address is an export's `url`. It is its own key, for ten minutes.
+#[utoipa::path(
+    get, path = "/audit_logs/exports/{id}/download", tag = "Audit logs",
+    params(
+        ("id" = String, Path, description = "The export's id."),
+        ("environment" = String, Query, description = "As the `url` has it."),
+        ("expires" = i64, Query, description = "As the `url` has it."),
+        ("signature" = String, Query, description = "As the `url` has it."),
+    ),
+    responses((status = 200, body = String, content_type = "text/csv; charset=utf-8",
+        description = "The file: RFC 4180, in UTF-8, with one header row.")),
+)]
+pub(in crate::http::api) async fn download_audit_log_export(link: SignedExport) -> Answer {
+    let SignedExport(file) = link;
+    let name = format!("attachment; filename=\"{}.csv\"", file.id());
+    let chunks = stream::try_unfold(file, async |mut file| {
+        // The status has been sent: all that a failure can do now is to break the answer off.
+        let chunk = file.next_chunk().await.inspect_err(|error| {
+            tracing::warn!(error = %error, "a download was broken off");
+        });
+        Ok::<_, AppError>(chunk?.map(|chunk| (chunk, file)))
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .insert_header((CONTENT_DISPOSITION, name))
+        .streaming(chunks))
 }

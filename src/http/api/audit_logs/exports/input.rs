@@ -58,7 +58,6 @@ pub(in crate::http::api) struct CreateExport<'a> {
 #[expect(dead_code, reason = "describes `format` to OpenAPI")]
 pub(in crate::http::api) enum FormatWord {
     Csv,
-    Ndjson,
 }
 
 impl CreateExport<'_> {
@@ -131,7 +130,7 @@ fn values(reader: &mut Reader<'_>, name: &str, member: &Member<'_, Vec<String>>)
 }
 
 fn format(reader: &mut Reader<'_>, word: &str) -> Option<ExportFormat> {
-    let invalid = || Invalid::new("format", "invalid_format", "format must be csv or ndjson.");
+    let invalid = || Invalid::new("format", "invalid_format", "format must be csv.");
     reader.take(ExportFormat::parse(word).ok_or_else(invalid))
 }
 
@@ -169,6 +168,7 @@ mod tests {
         for shape in [
             r#""range_end":"yesterday""#,
             r#""range_end":"2026-01-02","format":"xml""#,
+            r#""range_end":"2026-01-02","format":"ndjson""#,
             r#""range_end":"2026-01-02","actions":["a b"]"#,
             r#""range_end":"2026-01-02","actor_ids":"a""#,
             r#""range_end":null"#,
