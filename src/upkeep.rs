@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use diesel_async::AsyncConnection;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -13,9 +15,12 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, environments, idempotency, installation, leader, outbox, partitions,
+    Conn, Store, StoreError, audit_exports, environments, idempotency, installation, leader, outbox, partitions,
     retention,
 };
+
+pub mod audit_retention;
+pub mod exports;
 
 /// How often upkeep looks.
 const ROUND: Duration = Duration::from_secs(60);
@@ -25,6 +30,11 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 const BITE: i64 = 1_000;
 /// Statements of one step in one round.
 const BITES_MAX: usize = 200;
+/// How long the file of an export is kept.
+const EXPORTS_FOR: TimeDelta = TimeDelta::days(7);
+/// Files of exports that one transaction deletes.
+const EXPORTS_BITE: i64 = 10;
+
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct UpkeepSettings {
@@ -58,8 +68,11 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             if partitions_due {
                 report("partitions", create_partitions(&store, &clock).await);
                 report("retention", drop_partitions(&store, &clock, settings).await);
+                let entries = audit_retention::expire_entries(&store, &clock).await;
+                report("audit retention", entries);
             }
             report("sweep", sweep(&store, &clock, settings).await);
+            report("exports", expire_exports(&store, &clock).await);
         };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -140,6 +153,25 @@ pub async fn sweep(
             event_before: None,
         };
         cancel_all(&mut conn, environment, which, CancelReason::EventExpired).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the files of exports that were made long enough ago.
+pub async fn expire_exports(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let mut conn = store.conn().await?;
+    let before = installation::time(&mut conn, clock.for_database()).await? - EXPORTS_FOR;
+    for environment in environments::all(&mut conn).await? {
+        for _ in 0..BITES_MAX {
+            let expired = conn
+                .transaction(async |conn| {
+                    audit_exports::expire(conn, environment.id, before, EXPORTS_BITE).await
+                })
+                .await?;
+            if expired == 0 {
+                break;
+            }
+        }
     }
     Ok(())
 }

@@ -1,23 +1,69 @@
-//! Stub.
+//! How long an organization's audit log is kept.
+
+use diesel_async::AsyncConnection;
+
 use super::context::App;
-use super::error::AppError;
+use super::error::{AppError, Noun};
 use crate::domain::access::Caller;
-use crate::domain::id::*;
+use crate::domain::id::OrganizationId;
+use crate::store::{Conn, StoreError, audit_retention, organizations};
+
+/// How an organization's audit log is set up.
 #[derive(Debug, Clone)]
 pub struct Configuration {
     pub organization: OrganizationId,
+    /// `None`: entries are kept for ever.
     pub retention_days: Option<u32>,
 }
-pub async fn get(_: &App, _: &Caller, _: OrganizationId) -> Result<Option<u32>, AppError> {
-    Err(AppError::Overloaded)
+
+/// Days that the organization's entries are kept; `None`: for ever.
+pub async fn get(
+    app: &App,
+    caller: &Caller,
+    organization: OrganizationId,
+) -> Result<Option<u32>, AppError> {
+    let mut conn = app.store().conn().await?;
+    exists(&mut conn, caller, organization).await?;
+    let days = audit_retention::days(&mut conn, caller.environment, organization).await?;
+    days.map(u32::try_from)
+        .transpose()
+        .map_err(|error| StoreError::corrupt(error.to_string()).into())
 }
-pub async fn set(_: &App, _: &Caller, _: OrganizationId, _: u32) -> Result<u32, AppError> {
-    Err(AppError::Overloaded)
+
+/// Sets how many days the organization's entries are kept, one of the periods of `domain::audit_retention`.
+pub async fn set(
+    app: &App,
+    caller: &Caller,
+    organization: OrganizationId,
+    days: u32,
+) -> Result<u32, AppError> {
+    let stored = i32::try_from(days).map_err(|error| StoreError::corrupt(error.to_string()))?;
+    let mut conn = app.store().conn().await?;
+    conn.transaction(async |conn| {
+        app.lock(conn, caller.environment).await?;
+        exists(conn, caller, organization).await?;
+        audit_retention::set_days(conn, caller.environment, organization, stored).await?;
+        Ok(days)
+    })
+    .await
 }
+
+/// How the organization's audit log is set up.
 pub async fn configuration(
-    _: &App,
-    _: &Caller,
-    _: OrganizationId,
+    app: &App,
+    caller: &Caller,
+    organization: OrganizationId,
 ) -> Result<Configuration, AppError> {
-    Err(AppError::Overloaded)
+    let retention_days = get(app, caller, organization).await?;
+    Ok(Configuration {
+        organization,
+        retention_days,
+    })
+}
+
+async fn exists(conn: &mut Conn, caller: &Caller, id: OrganizationId) -> Result<(), AppError> {
+    match organizations::find(conn, caller.environment, id).await? {
+        Some(_organization) => Ok(()),
+        None => Err(AppError::not_found(Noun::Organization, &id)),
+    }
 }

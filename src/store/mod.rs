@@ -7,6 +7,7 @@ pub mod api_keys;
 pub mod attempts;
 pub mod audit_exports;
 pub mod audit_logs;
+pub mod audit_retention;
 pub mod audit_schemas;
 pub mod claims;
 pub mod columns;

@@ -24,7 +24,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "app",
         &["domain", "config", "store", "ingest", "egress::Policy"],
     ),
-    ("upkeep", &["domain", "config", "store", "telemetry"]),
+    (
+        "upkeep",
+        &["domain", "config", "store", "telemetry", "ingest"],
+    ),
     (
         "dispatch",
         &["domain", "config", "store", "egress", "telemetry", "ingest"],
