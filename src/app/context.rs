@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::api_keys::KeyCache;
+use super::audit_schemas::Demands;
+use super::event_types::Enforced;
 use crate::domain::event::EventLimits;
 use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
@@ -37,6 +39,8 @@ pub struct AppParts {
 pub struct App {
     parts: Arc<AppParts>,
     keys: Arc<KeyCache>,
+    demands: Arc<Demands>,
+    enforced: Arc<Enforced>,
 }
 
 impl App {
@@ -44,6 +48,8 @@ impl App {
         Self {
             parts: Arc::new(parts),
             keys: Arc::default(),
+            demands: Arc::default(),
+            enforced: Arc::default(),
         }
     }
 
@@ -73,6 +79,16 @@ impl App {
 
     pub(super) fn keys(&self) -> &KeyCache {
         &self.keys
+    }
+
+    /// What entries of audit actions must meet.
+    pub(super) fn demands(&self) -> &Demands {
+        &self.demands
+    }
+
+    /// The schemas that are enforced on events.
+    pub(super) fn enforced(&self) -> &Enforced {
+        &self.enforced
     }
 
     /// Takes the environment's lock in the caller's transaction.

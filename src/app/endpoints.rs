@@ -206,6 +206,14 @@ pub async fn delete(app: &App, caller: &Caller, id: EndpointId) -> Result<(), Ap
     Ok(())
 }
 
+/// A sample event as a caller asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    pub event: NewEvent,
+    /// Whether the event's data is the caller's; otherwise its type's example stands in, if there is one.
+    pub has_data: bool,
+}
+
 /// Sends a sample event to this endpoint alone, whatever it is subscribed to.
 ///
 /// Errors: `NotFound`, `EndpointDisabled`.
@@ -213,21 +221,33 @@ pub async fn test(
     app: &App,
     caller: &Caller,
     id: EndpointId,
-    sample: Option<NewEvent>,
+    sample: Option<Sample>,
     key: Option<IdempotencyKey>,
 ) -> Result<Event, AppError> {
     let endpoint = find(app, caller, id).await?;
     if !endpoint.is_enabled() {
         return Err(AppError::EndpointDisabled { id });
     }
-    let sample = match sample {
+    let event = match sample {
         Some(sample) => NewEvent {
             audience: Audience::Only(id),
-            ..sample
+            ..filled(app, caller, sample).await?
         },
         None => NewEvent::endpoint_test(id),
     };
-    super::events::publish(app, caller, sample, key).await
+    super::events::publish_sample(app, caller, event, key).await
+}
+
+async fn filled(app: &App, caller: &Caller, sample: Sample) -> Result<NewEvent, AppError> {
+    let Sample { event, has_data } = sample;
+    if has_data {
+        return Ok(event);
+    }
+    let example = super::event_types::example(app, caller, &event.event_type).await?;
+    Ok(NewEvent {
+        data: example.unwrap_or_else(|| event.data.clone()),
+        ..event
+    })
 }
 
 /// Reads an endpoint under the lock, changes it, writes it back.

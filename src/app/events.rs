@@ -2,36 +2,80 @@
 
 use super::context::App;
 use super::error::{AppError, Noun};
+use super::event_types;
 use crate::domain::access::Caller;
 use crate::domain::event::{Event, EventFilter, NewEvent};
 use crate::domain::id::EventId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Cursor, Order, Page, PageQuery, PageSize};
+use crate::ingest::NewItem;
 use crate::store::StoreError;
 use crate::store::events::{self, CursorState};
 
 /// Records one event; it is durable with all its deliveries when this answers.
+///
+/// Errors: `EventInvalid` when its type is enforced and it does not fit.
 pub async fn publish(
     app: &App,
     caller: &Caller,
     event: NewEvent,
     key: Option<IdempotencyKey>,
 ) -> Result<Event, AppError> {
-    let mut events = publish_batch(app, caller, vec![event], key).await?;
-    events.pop().ok_or_else(|| {
-        AppError::Internal(StoreError::Corrupt("an event was not answered".to_owned()))
-    })
+    let events = vec![event];
+    let misfits = event_types::misfits(app, caller, &events).await?;
+    let faults: Vec<_> = misfits.into_iter().flatten().collect();
+    if !faults.is_empty() {
+        return Err(AppError::EventInvalid(faults));
+    }
+    one(record(app, caller, events, key).await?)
 }
 
 /// Records events, all or none, in the order given.
+///
+/// Errors: as [`publish`]; the paths of faults begin with `/events/<number>`.
 pub async fn publish_batch(
     app: &App,
     caller: &Caller,
     events: Vec<NewEvent>,
     key: Option<IdempotencyKey>,
 ) -> Result<Vec<Event>, AppError> {
+    let misfits = event_types::misfits(app, caller, &events).await?;
+    let mut faults = Vec::new();
+    for (number, found) in misfits.into_iter().enumerate() {
+        let path = format!("/events/{number}");
+        faults.extend(found.into_iter().map(|fault| fault.within(&path, "")));
+    }
+    if !faults.is_empty() {
+        return Err(AppError::EventInvalid(faults));
+    }
+    record(app, caller, events, key).await
+}
+
+/// Records a sample, which need not fit the schema of its type.
+pub(super) async fn publish_sample(
+    app: &App,
+    caller: &Caller,
+    event: NewEvent,
+    key: Option<IdempotencyKey>,
+) -> Result<Event, AppError> {
+    one(record(app, caller, vec![event], key).await?)
+}
+
+fn one(mut events: Vec<Event>) -> Result<Event, AppError> {
+    events.pop().ok_or_else(|| {
+        AppError::Internal(StoreError::Corrupt("an event was not answered".to_owned()))
+    })
+}
+
+async fn record(
+    app: &App,
+    caller: &Caller,
+    events: Vec<NewEvent>,
+    key: Option<IdempotencyKey>,
+) -> Result<Vec<Event>, AppError> {
     let name = key.as_ref().map(|key| key.key.clone());
-    let recorded = app.recorder().record(caller.environment, events, key).await;
+    let items = events.into_iter().map(NewItem::Event).collect();
+    let recorded = app.recorder().record(caller.environment, items, key).await;
     recorded.map_err(|error| AppError::of_record(error, name.as_deref()))
 }
 

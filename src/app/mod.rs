@@ -16,6 +16,7 @@ mod error;
 pub mod event_types;
 pub mod events;
 pub mod health;
+mod memory;
 mod once;
 pub mod organizations;
 

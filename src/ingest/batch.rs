@@ -3,13 +3,17 @@
 //! Invariant: called between the lock and the commit. Draws ids and positions, writes events with all their
 //! deliveries, and makes the claims that may be handed over once the commit is confirmed, never before.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::fanout::Fanout;
+use super::trails::{NewItem, Trails};
+use crate::domain::audit::NewAuditEntry;
 use crate::domain::delivery::Claim;
 use crate::domain::event::{Event, NewEvent, Place};
-use crate::domain::id::{DeliveryId, LeaseId};
+use crate::domain::id::{DeliveryId, EnvironmentId, LeaseId};
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::handoff::{Handoff, Held};
 use crate::store::outbox::{self, Lease, NewDelivery};
@@ -17,7 +21,7 @@ use crate::store::{Conn, StoreError};
 
 /// What one batch has written.
 pub(super) struct Batch {
-    /// In the order of the new events.
+    /// In the order of the new items.
     pub(super) events: Vec<Event>,
     /// To be handed over after the commit.
     pub(super) held: Vec<Held>,
@@ -33,26 +37,17 @@ pub(super) struct Start {
     pub(super) began: Instant,
 }
 
-/// Writes `new` with its deliveries; the caller holds `lock` and `fanout` is current under it.
+/// Writes `items` with their deliveries; the caller holds `lock` and `fanout` is current under it.
 pub(super) async fn write(
     conn: &mut Conn,
     lock: &EnvironmentLock,
     fanout: &mut Fanout,
     start: &Start,
-    new: &[&NewEvent],
+    items: &[&NewItem],
     handoff: Option<&Handoff>,
 ) -> Result<Batch, StoreError> {
-    let mut last = start.last;
-    let mut events = Vec::with_capacity(new.len());
-    for event in new {
-        last = last.next(start.now, rand::random());
-        events.push(Event::place(
-            lock.environment,
-            last.id,
-            last.position,
-            event,
-        ));
-    }
+    let mut trails = Trails::lock(conn, lock.environment, items).await?;
+    let placed = place(lock.environment, &mut trails, start, items)?;
     let lease = handoff.map(|handoff| Lease {
         id: LeaseId::new(start.now),
         worker: handoff.worker,
@@ -60,7 +55,7 @@ pub(super) async fn write(
     });
     let mut deliveries: Vec<NewDelivery> = Vec::new();
     let mut held = Vec::new();
-    for (event, new) in events.iter().zip(new) {
+    for (event, new) in &placed {
         fanout.targets(new, |endpoint| {
             let id = DeliveryId::for_event(event.id);
             let slot = handoff.and_then(|handoff| {
@@ -94,7 +89,9 @@ pub(super) async fn write(
             }
         });
     }
+    let events: Vec<Event> = placed.into_iter().map(|(event, _)| event).collect();
     events::insert(conn, lock.environment, &events).await?;
+    trails.save(conn).await?;
     outbox::insert(conn, lock.environment, start.now, lease, &deliveries).await?;
     let left_due = held.len() < deliveries.len();
     Ok(Batch {
@@ -104,12 +101,55 @@ pub(super) async fn write(
     })
 }
 
+/// Gives each item its place, and each audit log event its leaf.
+fn place<'a>(
+    environment: EnvironmentId,
+    trails: &mut Trails,
+    start: &Start,
+    items: &[&'a NewItem],
+) -> Result<Vec<(Event, Cow<'a, NewEvent>)>, StoreError> {
+    let mut last = start.last;
+    let mut placed = Vec::with_capacity(items.len());
+    for &item in items {
+        last = last.next(start.now, rand::random());
+        let new = match item {
+            NewItem::Event(new) => Cow::Borrowed(new),
+            NewItem::Entry(entry) => Cow::Owned(trails.append(entry, last.id)?),
+        };
+        let event = Event::place(environment, last.id, last.position, &new);
+        placed.push((event, new));
+    }
+    Ok(placed)
+}
+
 /// Records events inside a transaction that does more: the caller holds `lock`, and wakes dispatch afterwards.
 pub async fn record_within(
     conn: &mut Conn,
     lock: &EnvironmentLock,
     now: Option<DateTime<Utc>>,
     new: &[&NewEvent],
+) -> Result<Vec<Event>, StoreError> {
+    let items: Vec<NewItem> = new.iter().map(|&new| NewItem::Event(new.clone())).collect();
+    record_items(conn, lock, now, &items).await
+}
+
+/// Records audit log events as [`record_within`] records events; answers the events that tell of them.
+pub async fn record_entries_within(
+    conn: &mut Conn,
+    lock: &EnvironmentLock,
+    now: Option<DateTime<Utc>>,
+    new: Vec<NewAuditEntry>,
+) -> Result<Vec<Event>, StoreError> {
+    let entries = new.into_iter();
+    let items: Vec<NewItem> = entries.map(|new| NewItem::Entry(Box::new(new))).collect();
+    record_items(conn, lock, now, &items).await
+}
+
+async fn record_items(
+    conn: &mut Conn,
+    lock: &EnvironmentLock,
+    now: Option<DateTime<Utc>>,
+    items: &[NewItem],
 ) -> Result<Vec<Event>, StoreError> {
     let dropped = lock.dropped_through;
     let (found, now) = events::last_place(conn, lock.environment, dropped.id, now).await?;
@@ -119,6 +159,7 @@ pub async fn record_within(
         now,
         began: Instant::now(),
     };
-    let batch = write(conn, lock, &mut fanout, &start, new, None).await?;
+    let items: Vec<&NewItem> = items.iter().collect();
+    let batch = write(conn, lock, &mut fanout, &start, &items, None).await?;
     Ok(batch.events)
 }

@@ -3,7 +3,6 @@
 //! Invariant: claims are handed over only after the commit was confirmed. When COMMIT was sent and not answered,
 //! the outcome is unknown: under the environment's lock the old transaction has ended, so the rows tell.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, TransactionManager};
@@ -11,14 +10,14 @@ use tokio::time::Instant;
 
 use super::batch::{self, Batch, Start};
 use super::memory::Memory;
+use super::plan::{Answer, made, plan};
 use super::recorder::Submission;
-use crate::domain::event::{Event, NewEvent, Place};
+use crate::domain::event::{Event, Place};
 use crate::domain::id::{EnvironmentId, EventId};
-use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::time::Clock;
 use crate::store::events;
 use crate::store::handoff::Handoff;
-use crate::store::idempotency::{self, Known, Made};
+use crate::store::idempotency;
 use crate::store::{Conn, Loan, Store, StoreError, reconnecting};
 
 type Transactions = <Conn as AsyncConnection>::TransactionManager;
@@ -94,17 +93,6 @@ pub(super) struct Committer {
 struct Written {
     batch: Batch,
     answers: Vec<Answer>,
-}
-
-/// How one request will be answered.
-enum Answer {
-    /// With the events from the first index to before the second.
-    New(usize, usize),
-    /// With events that are there already.
-    Old(Vec<Event>),
-    /// As the request at this index of the batch.
-    As(usize),
-    KeyReused,
 }
 
 impl Committer {
@@ -277,85 +265,4 @@ impl Committer {
             .await?;
         Ok(found.map_or(Fate::Absent, |_| Fate::Committed))
     }
-}
-
-/// Decides how each request is answered, and which events are new, under the environment's lock.
-async fn plan<'a>(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    submissions: &'a [Submission],
-) -> Result<(Vec<Answer>, Vec<&'a NewEvent>), StoreError> {
-    let keys: Vec<&IdempotencyKey> = submissions
-        .iter()
-        .filter_map(|submission| submission.key.as_ref())
-        .collect();
-    let mut known = idempotency::find(conn, environment, &keys)
-        .await?
-        .into_iter();
-    let mut first_use: HashMap<(&str, &str), usize> = HashMap::new();
-    let (mut answers, mut new) = (Vec::with_capacity(submissions.len()), Vec::new());
-    for (index, submission) in submissions.iter().enumerate() {
-        let state = submission
-            .key
-            .as_ref()
-            .and_then(|_| known.next())
-            .unwrap_or(Known::New);
-        let answer = match (state, &submission.key) {
-            (Known::Same(Made { first, last }), _) => {
-                Answer::Old(events::find_run(conn, environment, first.into(), last.into()).await?)
-            }
-            (Known::Other, _) => Answer::KeyReused,
-            (Known::New, Some(key)) => match first_use.get(&(&*key.scope, &*key.key)) {
-                Some(&earlier) => same_or_reused(submissions, earlier, key),
-                None => {
-                    first_use.insert((&*key.scope, &*key.key), index);
-                    take(&submission.events, &mut new)
-                }
-            },
-            (Known::New, None) => take(&submission.events, &mut new),
-        };
-        answers.push(answer);
-    }
-    Ok((answers, new))
-}
-
-/// A second use of a key in one batch: the first's answer, if it is the same request.
-fn same_or_reused(submissions: &[Submission], earlier: usize, key: &IdempotencyKey) -> Answer {
-    let first = submissions
-        .get(earlier)
-        .and_then(|submission| submission.key.as_ref());
-    match first.is_some_and(|first| first.fingerprint == key.fingerprint) {
-        true => Answer::As(earlier),
-        false => Answer::KeyReused,
-    }
-}
-
-fn take<'a>(events: &'a [NewEvent], new: &mut Vec<&'a NewEvent>) -> Answer {
-    let from = new.len();
-    new.extend(events);
-    Answer::New(from, new.len())
-}
-
-/// What the requests that named themselves have made.
-fn made<'a>(
-    submissions: &'a [Submission],
-    answers: &[Answer],
-    events: &[Event],
-) -> Vec<(&'a IdempotencyKey, Made)> {
-    let mut made = Vec::new();
-    for (submission, answer) in submissions.iter().zip(answers) {
-        let (Some(key), &Answer::New(from, to)) = (&submission.key, answer) else {
-            continue;
-        };
-        if let Some([first, .., last] | [first @ last]) = events.get(from..to) {
-            made.push((
-                key,
-                Made {
-                    first: first.id.into(),
-                    last: last.id.into(),
-                },
-            ));
-        }
-    }
-    made
 }

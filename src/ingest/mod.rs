@@ -7,7 +7,10 @@ mod batch;
 mod commit;
 mod fanout;
 mod memory;
+mod plan;
 mod recorder;
+mod trails;
 
-pub use batch::record_within;
+pub use batch::{record_entries_within, record_within};
 pub use recorder::{RecordError, Recorder, RecorderSettings};
+pub use trails::{NewItem, entry_id};

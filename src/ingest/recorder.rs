@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::commit::{self, Committed, Committer, Failure};
-use crate::domain::event::{Event, NewEvent};
+use super::trails::NewItem;
+use crate::domain::event::Event;
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::time::Clock;
@@ -44,9 +45,9 @@ pub enum RecordError {
     Store(#[from] StoreError),
 }
 
-/// One request: its events are recorded together or not at all.
+/// One request: its items are recorded together or not at all.
 pub(super) struct Submission {
-    pub(super) events: Vec<NewEvent>,
+    pub(super) items: Vec<NewItem>,
     pub(super) key: Option<IdempotencyKey>,
     weight: usize,
     answer: oneshot::Sender<Result<Vec<Event>, RecordError>>,
@@ -97,19 +98,21 @@ impl Recorder {
         }
     }
 
-    /// Records the events of one request, all or none; answers when they are durable with their deliveries.
+    /// Records the items of one request, all or none; answers when they are durable with their deliveries.
+    ///
+    /// Shape: one event for each item, in order; an audit log event's is the one that tells of it.
     pub async fn record(
         &self,
         environment: EnvironmentId,
-        events: Vec<NewEvent>,
+        items: Vec<NewItem>,
         key: Option<IdempotencyKey>,
     ) -> Result<Vec<Event>, RecordError> {
         let (answer, answered) = oneshot::channel();
-        let weight = events.iter().map(NewEvent::weight).sum();
+        let weight = items.iter().map(NewItem::weight).sum();
         self.submit(
             environment,
             Submission {
-                events,
+                items,
                 key,
                 weight,
                 answer,
@@ -133,7 +136,7 @@ impl Recorder {
         if queues.events >= settings.queue_events_max || queues.bytes >= settings.queue_bytes_max {
             return Err(RecordError::Overloaded);
         }
-        queues.events += submission.events.len();
+        queues.events += submission.items.len();
         queues.bytes += submission.weight;
         if let Some(queue) = queues.by_environment.get_mut(&environment) {
             queue.push_back(submission);
@@ -189,12 +192,12 @@ impl Inner {
             return batch;
         };
         while let Some(next) = queue.front() {
-            let full = events + next.events.len() > self.settings.batch_events_max
+            let full = events + next.items.len() > self.settings.batch_events_max
                 || bytes + next.weight > self.settings.batch_bytes_max;
             if full && !batch.is_empty() {
                 break;
             }
-            events += next.events.len();
+            events += next.items.len();
             bytes += next.weight;
             batch.extend(queue.pop_front());
         }
@@ -248,7 +251,7 @@ impl Drop for Abandoned<'_> {
         if let Some(queue) = queues.by_environment.remove(&self.environment) {
             queues.events -= queue
                 .iter()
-                .map(|waiting| waiting.events.len())
+                .map(|waiting| waiting.items.len())
                 .sum::<usize>();
             queues.bytes -= queue.iter().map(|waiting| waiting.weight).sum::<usize>();
         }

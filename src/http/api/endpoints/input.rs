@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::app::endpoints::Sample;
 use crate::domain::endpoint::{DisabledReason, EndpointChange, EndpointState, NewEndpoint};
 use crate::domain::event::{EventLimits, EventParts, EventPattern, NewEvent};
 use crate::domain::invalid::Invalid;
@@ -202,7 +203,7 @@ const SAMPLE_TYPE: &str = "webhook_endpoint.test";
 
 impl SampleEvent<'_> {
     /// `None` when everything is left to the platform.
-    pub(super) fn parse(&self, limits: EventLimits) -> Result<Option<NewEvent>, Vec<Invalid>> {
+    pub(super) fn parse(&self, limits: EventLimits) -> Result<Option<Sample>, Vec<Invalid>> {
         let (data, context) = (self.data.present(), self.context.present());
         if self.event.present().is_none() && data.is_none() && context.is_none() {
             return Ok(None);
@@ -216,7 +217,10 @@ impl SampleEvent<'_> {
             organization_id: None,
         };
         match NewEvent::parse("", &parts, limits) {
-            Ok(new) => reader.check().map(|()| Some(new)),
+            Ok(event) => {
+                let has_data = data.is_some();
+                reader.check().map(|()| Some(Sample { event, has_data }))
+            }
             Err(faults) => {
                 reader.extend(faults);
                 Err(reader.into_faults())

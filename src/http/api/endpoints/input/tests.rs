@@ -106,12 +106,16 @@ fn a_sample_event_may_be_left_to_the_platform() {
     };
 
     assert_eq!(sample("{}"), Ok(None));
-    let event = sample(r#"{"data": {"a": 1}}"#)
+    let sent = sample(r#"{"data": {"a": 1}}"#)
         .expect("an event")
         .expect("some");
     assert_eq!(
-        (event.event_type.as_str(), event.data.as_str()),
+        (sent.event.event_type.as_str(), sent.event.data.as_str()),
         (SAMPLE_TYPE, r#"{"a":1}"#)
     );
+    let named = sample(r#"{"event": "a.b"}"#)
+        .expect("an event")
+        .expect("some");
+    assert!(sent.has_data && !named.has_data);
     assert!(sample(r#"{"event": "a b"}"#).is_err());
 }
