@@ -58,7 +58,7 @@ async fn file(platform: &TestPlatform, id: &str) -> String {
     reply.text().to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_holds_what_was_recorded_before_it_was_asked_for() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
@@ -79,7 +79,7 @@ async fn an_export_holds_what_was_recorded_before_it_was_asked_for() {
     assert_eq!(show(&platform, &id).await["progress"]["entries"], 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn filters_combine_by_and_and_their_values_by_or() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
@@ -98,7 +98,7 @@ async fn filters_combine_by_and_and_their_values_by_or() {
     assert_eq!(text.split_terminator("\r\n").count(), 2, "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_export_is_written_in_chunks_that_make_one_file() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
@@ -136,7 +136,7 @@ async fn a_large_export_is_written_in_chunks_that_make_one_file() {
     assert!(chunks >= 3, "{chunks}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_good_for_ten_minutes_and_for_nothing_else() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
@@ -165,7 +165,7 @@ async fn a_link_is_good_for_ten_minutes_and_for_nothing_else() {
     file(&platform, &id).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_expires_after_a_week_with_its_file() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
@@ -185,7 +185,7 @@ async fn an_export_expires_after_a_week_with_its_file() {
     assert_eq!(sql.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_exported_is_refused() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;

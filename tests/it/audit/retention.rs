@@ -23,7 +23,7 @@ async fn record(platform: &TestPlatform, organization: &str) {
     recorded.expect(201);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_period_can_be_set_before_and_after_the_first_entry() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
@@ -46,7 +46,7 @@ async fn a_period_can_be_set_before_and_after_the_first_entry() {
     assert_eq!(configuration["retention_period_in_days"], 30);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn old_entries_leave_with_an_entry_that_says_so_and_their_nodes_stay() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
