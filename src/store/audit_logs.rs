@@ -243,13 +243,13 @@ fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a>
         query = query.filter(condition);
     }
     if !filter.actor_ids.is_empty() {
-        query = query.filter(audit_log_entries::actor_id.eq_any(filter.actor_ids.clone()));
+        query = query.filter(audit_log_entries::actor_id.eq_any(storable(&filter.actor_ids)));
     }
     if !filter.actor_names.is_empty() {
-        query = query.filter(audit_log_entries::actor_name.eq_any(filter.actor_names.clone()));
+        query = query.filter(audit_log_entries::actor_name.eq_any(storable(&filter.actor_names)));
     }
     if !filter.targets.is_empty() {
-        query = query.filter(audit_log_entries::targets.overlaps_with(filter.targets.clone()));
+        query = query.filter(audit_log_entries::targets.overlaps_with(storable(&filter.targets)));
     }
     if let Some(from) = filter.from {
         query = query.filter(audit_log_entries::occurred_at.ge(from));
@@ -262,11 +262,16 @@ fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a>
             diesel::dsl::sql::<diesel::sql_types::Bool>(
                 "to_tsvector('simple', search) @@ plainto_tsquery('simple', ",
             )
-            .bind::<Text, _>(search.clone())
+            .bind::<Text, _>(search.replace('\0', ""))
             .sql(")"),
         );
     }
     query
+}
+
+/// Texts as columns hold them: U+0000 is left out there too.
+fn storable(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| text.replace('\0', "")).collect()
 }
 
 type Condition<'a> = Box<
