@@ -15,8 +15,8 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, audit_exports, environments, idempotency, installation, leader, outbox, partitions,
-    retention,
+    Conn, Store, StoreError, audit_exports, environments, idempotency, installation, leader,
+    outbox, partitions, retention,
 };
 
 pub mod audit_retention;

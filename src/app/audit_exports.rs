@@ -49,7 +49,7 @@ pub async fn create(
         })
         .await?;
     app.store().export_waits();
-    shown(app, created)
+    shown(app, &created)
 }
 
 async fn pending(
@@ -106,7 +106,7 @@ fn storable(values: &[String]) -> Vec<String> {
 pub async fn find(app: &App, caller: &Caller, id: AuditLogExportId) -> Result<Export, AppError> {
     let mut conn = app.store().conn().await?;
     let row = found(&mut conn, caller, id).await?;
-    shown(app, row)
+    shown(app, &row)
 }
 
 async fn found(
@@ -126,14 +126,14 @@ pub async fn list(
 ) -> Result<Page<Export>, AppError> {
     let mut conn = app.store().conn().await?;
     let rows = audit_exports::page(&mut conn, caller.environment, query).await?;
-    let exports = rows.into_iter().map(|row| shown(app, row));
+    let exports = rows.into_iter().map(|row| shown(app, &row));
     Ok(Page::cut(exports.collect::<Result<_, _>>()?, query))
 }
 
-fn shown(app: &App, row: ExportRow) -> Result<Export, AppError> {
+fn shown(app: &App, row: &ExportRow) -> Result<Export, AppError> {
     let corrupt = || StoreError::corrupt(format!("export {}", row.id));
     let state = ExportState::parse(&row.state).ok_or_else(corrupt)?;
-    let url = (state == ExportState::Ready).then(|| link(app, &row));
+    let url = (state == ExportState::Ready).then(|| link(app, row));
     Ok(Export {
         id: row.id,
         organization: row.organization_id,

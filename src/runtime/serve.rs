@@ -116,19 +116,12 @@ impl Running {
 
         let (dispatch_stop, background_stop) = (CancellationToken::new(), CancellationToken::new());
         let dispatch = tokio::spawn(platform.dispatcher(config).run(dispatch_stop.clone()));
+        let (store, stop) = (&platform.store, &background_stop);
+        let exports = upkeep::exports::run(store.clone(), clock.clone(), stop.clone());
         let background = vec![
-            tokio::spawn(presence.run(background_stop.clone())),
-            tokio::spawn(upkeep::exports::run(
-                platform.store.clone(),
-                clock.clone(),
-                background_stop.clone(),
-            )),
-            tokio::spawn(upkeep::run(
-                platform.store.clone(),
-                clock,
-                keep,
-                background_stop.clone(),
-            )),
+            tokio::spawn(presence.run(stop.clone())),
+            tokio::spawn(exports),
+            tokio::spawn(upkeep::run(store.clone(), clock, keep, stop.clone())),
         ];
         let last_answers = CancellationToken::new();
         let settings = ServerSettings {

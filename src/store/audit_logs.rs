@@ -330,6 +330,7 @@ pub async fn page(
 }
 
 /// An entry as an export carries it.
+#[derive(Queryable)]
 pub struct ExportRow {
     pub leaf_index: i64,
     pub object: String,
@@ -345,7 +346,7 @@ pub async fn export_page(
     after: i64,
     limit: i64,
 ) -> Result<Vec<ExportRow>, StoreError> {
-    let rows: Vec<(i64, String, Option<Vec<u8>>, Option<Vec<u8>>)> = filtered(environment, filter)
+    let rows = filtered(environment, filter)
         .filter(audit_log_entries::leaf_index.gt(after))
         .order(audit_log_entries::leaf_index)
         .limit(limit)
@@ -357,11 +358,5 @@ pub async fn export_page(
         ))
         .load(conn)
         .await?;
-    let row = |(leaf_index, object, salts, commitments)| ExportRow {
-        leaf_index,
-        object,
-        salts,
-        commitments,
-    };
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows)
 }

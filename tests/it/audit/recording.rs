@@ -66,7 +66,11 @@ async fn entries_of_an_organization_are_numbered_without_a_gap_also_from_two_ser
     let (acme, other) = (organization(&platform).await, organization(&platform).await);
 
     let one = async |platform: &TestPlatform, number: u32| {
-        let organization = if number % 3 == 0 { &other } else { &acme };
+        let organization = if number.is_multiple_of(3) {
+            &other
+        } else {
+            &acme
+        };
         record(platform, &entry(organization, "a.b")).await;
     };
     let here = (0..15).map(|number| one(&platform, number));
