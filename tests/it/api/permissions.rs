@@ -10,8 +10,18 @@ use crate::harness::{Client, Receiver, Reply, TestPlatform};
 
 /// Sends what the route takes, so that a call which is let through succeeds or fails for its own reasons.
 async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Reply {
-    let noun = route.path.split('/').nth(1).unwrap();
-    let mut path = route.path.clone();
+    let mut segments = route.path.split('/').skip(1);
+    let noun = match segments.next().unwrap() {
+        "audit_logs" => segments.next().unwrap(),
+        noun => noun,
+    };
+    let noun = if route.path.starts_with("/audit_logs/events") {
+        "entries"
+    } else {
+        noun
+    };
+    let mut path = route.path.replace("{name}", "a.type");
+    path = path.replace("{action}", "an.action");
     if let Some(id) = ids.get(noun) {
         path = path.replace("{id}", id);
     }
@@ -24,6 +34,18 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
             json!({ "endpoint_url": "http://127.0.0.1:7007/new", "events": [] })
         }
         "create_organization" => json!({ "name": "New" }),
+        "create_event_type" => json!({ "name": "b.type" }),
+        "create_audit_log_event" => entry(&ids["organizations"]),
+        "create_audit_log_event_batch" => {
+            json!({ "events": [entry(&ids["organizations"])] })
+        }
+        "create_audit_log_schema" => json!({ "targets": [{ "type": "team" }] }),
+        "create_audit_log_export" => json!({
+            "organization_id": ids["organizations"],
+            "range_start": "2020-01-01T00:00:00.000Z",
+            "range_end": "2030-01-01T00:00:00.000Z",
+        }),
+        "update_audit_logs_retention" => json!({ "retention_period": "1_YEAR" }),
         _ => json!({}),
     };
     let takes_body = ["POST", "PUT", "PATCH"].contains(&route.method.as_str());
@@ -34,6 +56,20 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
             request
         })
         .await
+}
+
+/// What an audit log event of this organization takes.
+fn entry(organization: &str) -> Value {
+    json!({
+        "organization_id": organization,
+        "event": {
+            "action": "an.action",
+            "occurred_at": "2026-01-01T00:00:00.000Z",
+            "actor": { "id": "u", "type": "user" },
+            "targets": [{ "id": "t", "type": "team" }],
+            "context": { "location": "1.1.1.1" },
+        },
+    })
 }
 
 /// One object of each noun, and their ids by the first segment of the path.
@@ -50,7 +86,22 @@ async fn furnish(platform: &TestPlatform) -> HashMap<&'static str, String> {
         .await
         .expect(201);
     let id = |object: &Value| object["id"].as_str().unwrap().to_owned();
+    let client = platform.client();
+    let made =
+        |path: &'static str, body: Value| async move { client.post(path, &body).await.expect(201) };
+    made("/event_types", json!({ "name": "a.type" })).await;
+    let schema = json!({ "targets": [{ "type": "team" }] });
+    made("/audit_logs/actions/an.action/schemas", schema).await;
+    let recorded = made("/audit_logs/events", entry(&id(&organization))).await;
+    let range = json!({
+        "organization_id": id(&organization),
+        "range_start": "2020-01-01T00:00:00.000Z",
+        "range_end": "2030-01-01T00:00:00.000Z",
+    });
+    let export = made("/audit_logs/exports", range).await;
     HashMap::from([
+        ("entries", id(&recorded)),
+        ("exports", id(&export)),
         ("events", id(&event)),
         ("webhook_endpoints", id(&endpoint)),
         ("deliveries", id(&delivery)),
@@ -67,6 +118,8 @@ fn unknown() -> HashMap<&'static str, String> {
         ("webhook_endpoints", id("we")),
         ("deliveries", id("dlv")),
         ("organizations", id("org")),
+        ("entries", id("audit_log_event")),
+        ("exports", id("audit_log_export")),
         ("external_id", "nobody".to_owned()),
     ])
 }
