@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::{Courier, RoundEnd};
 use super::deliver::{self, Ended, NotSent};
 use super::lanes::{LaneLimits, Lanes, Pace};
-use super::settle;
+use super::settler;
 use super::under_way::UnderWay;
 use crate::domain::attempt::Outcome;
 use crate::store::StoreError;
@@ -74,7 +74,7 @@ impl Dispatcher {
         handed: mpsc::UnboundedReceiver<Held>,
     ) -> Self {
         let (ended, settled) = mpsc::unbounded_channel();
-        let settling = tokio::spawn(settle::run(courier.clone(), settled));
+        let settling = tokio::spawn(settler::run(courier.clone(), settled));
         let gate = courier.handoff.gate.clone();
         let limits = LaneLimits {
             in_flight_max: settings.in_flight_max,

@@ -9,6 +9,7 @@ mod dispatcher;
 mod health;
 mod lanes;
 mod settle;
+mod settler;
 mod under_way;
 
 pub use courier::{Courier, CourierSettings};

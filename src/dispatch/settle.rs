@@ -1,71 +1,24 @@
-//! Settling: what came of many claims, written in few transactions.
+//! Settling a batch: what came of many claims, written in one transaction.
 //!
 //! Invariant: every attempt that was made is recorded. Outcomes that the database does not take are kept and
 //! tried again, up to the time when their leases have long run out; one that it never takes costs no other. What
 //! a claim holds in memory is given back as soon as it is written. Does not judge endpoints: `health` does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::Mutex;
 
 use super::courier::Courier;
 use super::deliver::{Ended, NotSent, Sent};
-use super::health::{self, News, Noting};
+use super::health::{self, News};
 use crate::domain::id::EnvironmentId;
 use crate::store::attempts::{self, Settled};
 use crate::store::handoff::Slot;
 use crate::store::{StoreError, reconnecting};
 
-/// Outcomes that go into one transaction.
-const BATCH_MAX: usize = 500;
-/// Environments that are settled at the same time.
-const SETTLING_MAX: usize = 8;
 /// How long outcomes are kept for a database that does not take them.
 const KEEP_FOR: Duration = Duration::from_secs(120);
-
-/// Settles what arrives until the channel is closed and empty.
-pub(super) async fn run(courier: Arc<Courier>, mut ended: mpsc::UnboundedReceiver<Ended>) {
-    let noting = Noting::start(courier.clone());
-    let mut settling: JoinSet<Vec<News>> = JoinSet::new();
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    loop {
-        tokio::select! {
-            received = ended.recv_many(&mut batch, BATCH_MAX) => {
-                if received == 0 {
-                    break;
-                }
-            }
-            Some(settled) = settling.join_next() => {
-                pass_on(&noting, settled);
-                continue;
-            }
-        }
-        for (environment, part) in by_environment(batch.drain(..)) {
-            while settling.len() >= SETTLING_MAX
-                && let Some(settled) = settling.join_next().await
-            {
-                pass_on(&noting, settled);
-            }
-            settling.spawn(settle(courier.clone(), environment, part));
-        }
-    }
-    while let Some(settled) = settling.join_next().await {
-        pass_on(&noting, settled);
-    }
-    noting.finish().await;
-}
-
-fn pass_on(noting: &Noting, settled: Result<Vec<News>, JoinError>) {
-    match settled {
-        Ok(news) => news.into_iter().for_each(|one| noting.note(one)),
-        Err(error) => {
-            tracing::error!(error = %error, "settling ended badly; attempts will be made again");
-        }
-    }
-}
 
 fn by_environment(batch: impl Iterator<Item = Ended>) -> BTreeMap<EnvironmentId, Vec<Ended>> {
     let mut parts: BTreeMap<EnvironmentId, Vec<Ended>> = BTreeMap::new();
@@ -79,16 +32,20 @@ fn by_environment(batch: impl Iterator<Item = Ended>) -> BTreeMap<EnvironmentId,
 }
 
 /// Settles one batch and notes at once what it says about endpoints.
-pub(super) async fn settle_now(courier: &Arc<Courier>, batch: Vec<Ended>) {
+pub(super) async fn settle_now(courier: &Courier, batch: Vec<Ended>) {
     for (environment, part) in by_environment(batch.into_iter()) {
-        for news in settle(courier.clone(), environment, part).await {
+        for news in settle(courier, environment, part).await {
             health::note(courier, &news).await;
         }
     }
 }
 
 /// Settles a batch of one environment; answers what it says about endpoints.
-async fn settle(courier: Arc<Courier>, environment: EnvironmentId, batch: Vec<Ended>) -> Vec<News> {
+pub(super) async fn settle(
+    courier: &Courier,
+    environment: EnvironmentId,
+    batch: Vec<Ended>,
+) -> Vec<News> {
     let (mut sent, mut released, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     let mut unsent_slots = Vec::new();
     for Ended {
@@ -119,7 +76,7 @@ async fn settle(courier: Arc<Courier>, environment: EnvironmentId, batch: Vec<En
     }
     drop(unsent_slots);
     sent.sort_by_key(|(settled, _)| settled.delivery);
-    record(&courier, environment, sent).await;
+    record(courier, environment, sent).await;
     health::news_of(seen, courier.clock.now())
 }
 

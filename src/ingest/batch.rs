@@ -90,9 +90,11 @@ pub(super) async fn write(
         });
     }
     let events: Vec<Event> = placed.into_iter().map(|(event, _)| event).collect();
-    events::insert(conn, lock.environment, &events).await?;
     trails.save(conn).await?;
-    outbox::insert(conn, lock.environment, start.now, lease, &deliveries).await?;
+    futures_util::try_join!(
+        events::insert(conn, lock.environment, &events),
+        outbox::insert(conn, lock.environment, start.now, lease, &deliveries),
+    )?;
     let left_due = held.len() < deliveries.len();
     Ok(Batch {
         events,

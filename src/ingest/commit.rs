@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::batch::{self, Batch, Start};
 use super::memory::Memory;
-use super::plan::{Answer, made, plan};
+use super::plan::{Answer, keys, made, plan};
 use super::recorder::Submission;
 use crate::domain::event::{Event, Place};
 use crate::domain::id::{EnvironmentId, EventId};
@@ -168,12 +168,17 @@ impl Committer {
         submissions: &[Submission],
         began: Instant,
     ) -> Result<Written, StoreError> {
-        let lock = events::lock(conn, environment).await?;
-        let known = self.memory.place(environment).max(lock.dropped_through);
-        let (found, now) =
-            events::last_place(conn, environment, known.id, self.clock.for_database()).await?;
+        let committed = self.memory.place(environment);
+        let keys = keys(submissions);
+        // Sent together, run one after the other: what is read after the lock is read under it.
+        let (lock, (found, now), used) = futures_util::try_join!(
+            events::lock(conn, environment),
+            events::last_place(conn, environment, committed.id, self.clock.for_database()),
+            idempotency::find(conn, environment, &keys),
+        )?;
+        let known = committed.max(lock.dropped_through);
         let last = found.map_or(known, |found| found.max(known));
-        let (answers, new) = plan(conn, environment, submissions).await?;
+        let (answers, new) = plan(conn, environment, submissions, used).await?;
         let mut fanout = self.memory.fanout(conn, &lock).await?;
         let start = Start { last, now, began };
         let batch = batch::write(

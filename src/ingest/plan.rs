@@ -9,7 +9,7 @@ use super::trails::NewItem;
 use crate::domain::event::Event;
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
-use crate::store::idempotency::{self, Known, Made};
+use crate::store::idempotency::{Known, Made};
 use crate::store::{Conn, StoreError, events};
 
 /// How one request will be answered.
@@ -23,19 +23,22 @@ pub(super) enum Answer {
     KeyReused,
 }
 
+/// The keys of the requests that have one.
+pub(super) fn keys(submissions: &[Submission]) -> Vec<&IdempotencyKey> {
+    let keys = submissions.iter().map(|submission| submission.key.as_ref());
+    keys.flatten().collect()
+}
+
 /// Decides how each request is answered, and which items are new, under the environment's lock.
+///
+/// Shape: `known` is what is known of each of [`keys`].
 pub(super) async fn plan<'a>(
     conn: &mut Conn,
     environment: EnvironmentId,
     submissions: &'a [Submission],
+    known: Vec<Known>,
 ) -> Result<(Vec<Answer>, Vec<&'a NewItem>), StoreError> {
-    let keys: Vec<&IdempotencyKey> = submissions
-        .iter()
-        .filter_map(|submission| submission.key.as_ref())
-        .collect();
-    let mut known = idempotency::find(conn, environment, &keys)
-        .await?
-        .into_iter();
+    let mut known = known.into_iter();
     let mut first_use: HashMap<(&str, &str), usize> = HashMap::new();
     let (mut answers, mut new) = (Vec::with_capacity(submissions.len()), Vec::new());
     for (index, submission) in submissions.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! Attempts: what each POST came to, recorded with its delivery's verdict in one statement.
 //!
 //! Invariant: an attempt is recorded always, also when the lease was lost; the verdict takes effect only under
-//! the lease. A settlement that runs twice (after an unknown commit) changes nothing the second time.
+//! the lease. The attempt that ends a delivery is part of its row in `deliveries`, every other has a row of its
+//! own. A settlement that runs twice (after an unknown commit) changes nothing the second time.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
-use super::schema::attempts;
+use super::schema::all_attempts;
 use crate::domain::attempt::{Answer, Attempt, Outcome, Unreachable};
 use crate::domain::delivery::Settlement;
 use crate::domain::id::{DeliveryId, EnvironmentId, LeaseId};
@@ -33,6 +34,11 @@ pub struct Settled {
 }
 
 /// Records attempts of one environment and settles their deliveries; answers those that were still under lease.
+///
+/// Shape: each row is looked up by its key and locked, in the order of ids like by all who write the outbox, then
+/// found again by its place: a plan that was made while the outbox was empty must not read all of it when it is
+/// full. The place holds because whoever else changes a leased row ends its lease, and then it is not found. The
+/// columns come out of selects, which hide their length: planning again for each length costs more than settling.
 pub async fn settle(
     conn: &mut Conn,
     environment: EnvironmentId,
@@ -139,66 +145,70 @@ impl QueryFragment<Pg> for Settle<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH moment AS (SELECT coalesce(");
         out.push_bind_param::<Nullable<Timestamptz>, _>(&self.now)?;
-        out.push_sql(", clock_timestamp()) AS now), input AS MATERIALIZED (SELECT * FROM unnest(");
+        out.push_sql(
+            ", clock_timestamp()) AS now), input AS MATERIALIZED (SELECT * FROM unnest((SELECT ",
+        );
         out.push_bind_param::<Array<Uuid>, _>(&self.deliveries)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Uuid>, _>(&self.leases)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<SmallInt>, _>(&self.numbers)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Timestamptz>, _>(&self.started)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Integer>, _>(&self.durations)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Text>, _>(&self.outcomes)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Nullable<SmallInt>>, _>(&self.statuses)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.details)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.headers)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Nullable<Bytea>>, _>(&self.answers)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Text>, _>(&self.verdicts)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.reasons)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<BigInt>, _>(&self.delays_ms)?;
         out.push_sql(
-            ") AS input (delivery_id, lease_id, number, started_at, duration_ms, outcome, status, detail, \
-             answer_headers, answer_body, verdict, reason, delay_ms)), \
+            ")) AS input (delivery_id, lease_id, number, started_at, duration_ms, outcome, status, detail, \
+             answer_headers, answer_body, verdict, reason, delay_ms) ORDER BY delivery_id), \
+             held AS MATERIALIZED (SELECT owed.*, input.* FROM input CROSS JOIN LATERAL \
+             (SELECT ctid AS place, id, event_id, endpoint_id, attempts, replay_of, created_at FROM outbox \
+             WHERE outbox.environment_id = ",
+        );
+        out.push_bind_param::<Uuid, _>(&self.environment)?;
+        out.push_sql(
+            " AND outbox.id = input.delivery_id AND outbox.lease_id = input.lease_id FOR UPDATE) AS owed), \
              recorded AS (INSERT INTO attempts (environment_id, delivery_id, lease_id, number, started_at, \
              duration_ms, outcome, status, detail, answer_headers, answer_body) SELECT ",
         );
         out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
             ", delivery_id, lease_id, number, started_at, duration_ms, outcome, status, detail, answer_headers, \
-             answer_body FROM input ON CONFLICT DO NOTHING), \
-             locked AS MATERIALIZED (SELECT input.* FROM outbox JOIN input ON outbox.id = input.delivery_id \
-             AND outbox.lease_id = input.lease_id WHERE outbox.environment_id = ",
-        );
-        // One lock order for all who write the outbox.
-        out.push_bind_param::<Uuid, _>(&self.environment)?;
-        out.push_sql(
-            " ORDER BY outbox.id FOR UPDATE OF outbox), \
-             ended AS (DELETE FROM outbox USING locked AS input WHERE outbox.environment_id = ",
+             answer_body FROM input WHERE verdict = 'retry' OR (delivery_id NOT IN (SELECT id FROM held) \
+             AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.environment_id = ",
         );
         out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
-            " AND outbox.id = input.delivery_id AND outbox.lease_id = input.lease_id AND input.verdict <> 'retry' \
-             RETURNING outbox.*, input.verdict, input.reason), \
+            " AND deliveries.id = input.delivery_id AND deliveries.last_lease_id = input.lease_id)) \
+             ON CONFLICT DO NOTHING), \
+             ended AS (DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT place FROM held WHERE verdict <> 'retry'))), \
              history AS (INSERT INTO deliveries (environment_id, id, event_id, endpoint_id, state, reason, \
-             attempts, replay_of, created_at, settled_at) SELECT environment_id, id, event_id, endpoint_id, \
-             verdict, reason, attempts + 1, replay_of, created_at, moment.now FROM ended, moment), \
-             delayed AS (UPDATE outbox SET due_at = moment.now + input.delay_ms * interval '1 millisecond', \
-             attempts = outbox.attempts + 1, lease_id = NULL, worker_id = NULL FROM locked AS input, moment \
-             WHERE outbox.environment_id = ",
+             attempts, replay_of, created_at, settled_at, last_lease_id, last_started_at, last_duration_ms, \
+             last_outcome, last_status, last_detail, last_answer_headers, last_answer_body) SELECT ",
         );
         out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
-            " AND outbox.id = input.delivery_id AND outbox.lease_id = input.lease_id AND input.verdict = 'retry' \
-             RETURNING outbox.id) SELECT id FROM ended UNION ALL SELECT id FROM delayed",
+            ", id, event_id, endpoint_id, verdict, reason, attempts + 1, replay_of, created_at, moment.now, \
+             lease_id, started_at, duration_ms, outcome, status, detail, answer_headers, answer_body \
+             FROM held, moment WHERE verdict <> 'retry'), \
+             delayed AS (UPDATE outbox SET due_at = moment.now + held.delay_ms * interval '1 millisecond', \
+             attempts = outbox.attempts + 1, lease_id = NULL, worker_id = NULL FROM held, moment \
+             WHERE outbox.ctid = held.place AND held.verdict = 'retry') SELECT id FROM held",
         );
         Ok(())
     }
@@ -297,7 +307,7 @@ fn headers_text(answer: &Answer) -> Option<String> {
 }
 
 #[derive(Queryable, Selectable)]
-#[diesel(table_name = attempts)]
+#[diesel(table_name = all_attempts)]
 struct AttemptRow {
     number: i16,
     started_at: DateTime<Utc>,
@@ -367,10 +377,10 @@ pub async fn of_delivery(
     delivery: DeliveryId,
     limit: i64,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let rows: Vec<AttemptRow> = attempts::table
-        .filter(attempts::environment_id.eq(environment))
-        .filter(attempts::delivery_id.eq(delivery))
-        .order((attempts::started_at, attempts::number))
+    let rows: Vec<AttemptRow> = all_attempts::table
+        .filter(all_attempts::environment_id.eq(environment))
+        .filter(all_attempts::delivery_id.eq(delivery))
+        .order((all_attempts::started_at, all_attempts::number))
         .limit(limit)
         .select(AttemptRow::as_select())
         .load(conn)

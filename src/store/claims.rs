@@ -144,13 +144,13 @@ impl QueryFragment<Pg> for ClaimDue {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH moment AS (SELECT coalesce(");
         out.push_bind_param::<Nullable<Timestamptz>, _>(&self.now)?;
-        out.push_sql(", clock_timestamp()) AS now), wanted AS (SELECT * FROM unnest(");
+        out.push_sql(", clock_timestamp()) AS now), wanted AS (SELECT * FROM unnest((SELECT ");
         out.push_bind_param::<Array<Uuid>, _>(&self.endpoints)?;
-        out.push_sql(", ");
+        out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Integer>, _>(&self.counts)?;
         out.push_sql(
-            ") AS wanted (endpoint_id, count)), due AS MATERIALIZED (SELECT taken.id FROM wanted, moment, LATERAL \
-             (SELECT id FROM outbox WHERE outbox.environment_id = ",
+            ")) AS wanted (endpoint_id, count)), due AS MATERIALIZED (SELECT taken.place FROM wanted, moment, LATERAL \
+             (SELECT ctid AS place FROM outbox WHERE outbox.environment_id = ",
         );
         out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
@@ -163,10 +163,8 @@ impl QueryFragment<Pg> for ClaimDue {
         out.push_bind_param::<Uuid, _>(&self.lease.worker)?;
         out.push_sql(", due_at = moment.now + ");
         out.push_bind_param::<BigInt, _>(&self.lease_ms)?;
-        out.push_sql(" * interval '1 millisecond' FROM due, moment WHERE outbox.environment_id = ");
-        out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
-            " AND outbox.id = due.id RETURNING outbox.id, outbox.event_id, outbox.endpoint_id, outbox.attempts) \
+            " * interval '1 millisecond' FROM due, moment WHERE outbox.ctid = due.place RETURNING outbox.id, outbox.event_id, outbox.endpoint_id, outbox.attempts) \
              SELECT claimed.id, claimed.event_id, claimed.endpoint_id, claimed.attempts, \
              (SELECT body FROM events WHERE events.environment_id = ",
         );

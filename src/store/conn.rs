@@ -24,6 +24,9 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// One connection to Postgres.
+///
+/// Shape: a statement takes `&mut Conn`, or `&Conn` where several are sent at once: futures that are polled together
+/// on one connection cost one wait, and the statements still run one after the other, each in its own snapshot.
 pub struct Conn(AsyncPgConnection);
 
 impl Conn {
@@ -52,19 +55,26 @@ async fn told_apart(conn: &AsyncPgConnection, error: DieselError) -> DieselError
     DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
 }
 
-impl SimpleAsyncConnection for Conn {
+impl SimpleAsyncConnection for &Conn {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
-        match self.0.batch_execute(query).await {
+        let mut asked = &self.0;
+        match asked.batch_execute(query).await {
             Ok(()) => Ok(()),
             Err(error) => Err(told_apart(&self.0, error).await),
         }
     }
 }
 
-impl AsyncConnectionCore for Conn {
-    type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
-    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
-    type Stream<'conn, 'query> = BoxStream<'conn, QueryResult<Self::Row<'conn, 'query>>>;
+impl SimpleAsyncConnection for Conn {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        (&*self).batch_execute(query).await
+    }
+}
+
+impl<'a> AsyncConnectionCore for &'a Conn {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'a, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'a, QueryResult<Self::Stream<'conn, 'query>>>;
+    type Stream<'conn, 'query> = BoxStream<'a, QueryResult<Self::Row<'conn, 'query>>>;
     type Row<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
     type Backend = Pg;
 
@@ -105,6 +115,32 @@ impl AsyncConnectionCore for Conn {
             }
         }
         .boxed()
+    }
+}
+
+impl AsyncConnectionCore for Conn {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Self::Stream<'conn, 'query>>>;
+    type Stream<'conn, 'query> = BoxStream<'conn, QueryResult<Self::Row<'conn, 'query>>>;
+    type Row<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
+    type Backend = Pg;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Pg> + QueryId + 'query,
+    {
+        (&mut &*self).load(source)
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Pg> + QueryId + 'query,
+    {
+        (&mut &*self).execute_returning_count(source)
     }
 }
 

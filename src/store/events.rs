@@ -31,8 +31,10 @@ pub struct EnvironmentLock {
 
 /// Takes the environment's lock: the first statement of every transaction that records an event, changes an
 /// endpoint or stores an idempotency key.
+///
+/// Shape: on a shared connection, as all that a batch does: see [`Conn`].
 pub async fn lock(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
 ) -> Result<EnvironmentLock, StoreError> {
     let (endpoints_version, id, position): (i64, Option<EventId>, i64) = event_sequences::table
@@ -43,7 +45,7 @@ pub async fn lock(
             event_sequences::dropped_through_position,
         ))
         .for_update()
-        .first(conn)
+        .first(&mut conn)
         .await?;
     let dropped_through = id.map_or(Place::ORIGIN, |id| Place { id, position });
     Ok(EnvironmentLock {
@@ -71,7 +73,7 @@ pub async fn bump_endpoints_version(
 /// Shape: looks at ids from `floor` on only, so that old partitions are not touched; `None` when there is
 /// none. The time is `now`, or the database's clock read after the lock.
 pub async fn last_place(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     floor: EventId,
     now: Option<DateTime<Utc>>,
@@ -82,7 +84,7 @@ pub async fn last_place(
         now,
     };
     let (id, position, now): (Option<EventId>, Option<i64>, DateTime<Utc>) =
-        statement.get_result(conn).await?;
+        statement.get_result(&mut conn).await?;
     Ok((
         id.zip(position)
             .map(|(id, position)| Place { id, position }),
@@ -136,12 +138,12 @@ pub async fn last_before(
 
 /// Inserts events of one environment; the caller holds the lock.
 pub async fn insert(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     new: &[Event],
 ) -> Result<(), StoreError> {
     let statement = Insert::of(environment, new)?;
-    statement.execute(conn).await?;
+    statement.execute(&mut conn).await?;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub enum Known {
 
 /// Finds what each key has made, in the order of `keys`; the caller holds the environment's lock.
 pub async fn find(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     keys: &[&IdempotencyKey],
 ) -> Result<Vec<Known>, StoreError> {
@@ -55,7 +55,8 @@ pub async fn find(
     if keys.is_empty() {
         return Ok(known);
     }
-    let rows: Vec<(i64, Vec<u8>, RawId, RawId)> = Find::of(environment, keys).load(conn).await?;
+    let rows: Vec<(i64, Vec<u8>, RawId, RawId)> =
+        Find::of(environment, keys).load(&mut conn).await?;
     for (number, fingerprint, first, last) in rows {
         let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
         if let (Some(known), Some(key)) = (known.get_mut(index), keys.get(index)) {
@@ -103,17 +104,22 @@ impl QueryFragment<Pg> for Find<'_> {
         out.push_bind_param::<Array<Text>, _>(&self.scopes)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.keys)?;
+        // The limit keeps the look-ups single: a join may read all the environment's keys.
         out.push_sql(
-            ") WITH ORDINALITY AS wanted (scope, key, number) JOIN idempotency_keys AS stored \
-             ON stored.scope = wanted.scope AND stored.key = wanted.key AND stored.environment_id = ",
+            ") WITH ORDINALITY AS wanted (scope, key, number) CROSS JOIN LATERAL \
+             (SELECT fingerprint, first_object_id, last_object_id FROM idempotency_keys \
+             WHERE idempotency_keys.scope = wanted.scope AND idempotency_keys.key = wanted.key \
+             AND idempotency_keys.environment_id = ",
         );
-        out.push_bind_param::<Uuid, _>(&self.environment)
+        out.push_bind_param::<Uuid, _>(&self.environment)?;
+        out.push_sql(" LIMIT 1) AS stored");
+        Ok(())
     }
 }
 
 /// Remembers what requests have made; the caller holds the environment's lock.
 pub async fn insert(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     now: DateTime<Utc>,
     made: &[(&IdempotencyKey, Made)],
@@ -129,7 +135,7 @@ pub async fn insert(
         first: made.iter().map(|(_, made)| made.first).collect(),
         last: made.iter().map(|(_, made)| made.last).collect(),
     };
-    statement.execute(conn).await?;
+    statement.execute(&mut conn).await?;
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub struct Lease {
 
 /// Inserts deliveries of one environment, due at `now`; those that are `leased` under `lease` and due at its end.
 pub async fn insert(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     now: DateTime<Utc>,
     lease: Option<Lease>,
@@ -65,7 +65,7 @@ pub async fn insert(
             .collect(),
         replays: new.iter().map(|delivery| delivery.replay_of).collect(),
     };
-    statement.execute(conn).await?;
+    statement.execute(&mut conn).await?;
     Ok(())
 }
 
@@ -121,10 +121,10 @@ pub async fn expire(
     ids: &[DeliveryId],
 ) -> Result<usize, StoreError> {
     let expired = diesel::sql_query(
-        "WITH locked AS (SELECT id FROM outbox WHERE environment_id = $1 AND id = ANY($2) AND lease_id = $3 \
-                         ORDER BY id FOR UPDATE), \
-         gone AS (DELETE FROM outbox USING locked WHERE outbox.environment_id = $1 AND outbox.id = locked.id \
-                  AND outbox.lease_id = $3 RETURNING outbox.*) \
+        "WITH held AS MATERIALIZED (SELECT owed.place FROM (SELECT unnest((SELECT $2)) AS id ORDER BY id) AS claim CROSS JOIN LATERAL \
+                       (SELECT ctid AS place FROM outbox WHERE environment_id = $1 AND outbox.id = claim.id \
+                        AND lease_id = $3 FOR UPDATE) AS owed), \
+         gone AS (DELETE FROM outbox USING held WHERE outbox.ctid = held.place RETURNING outbox.*) \
          INSERT INTO deliveries (environment_id, id, event_id, endpoint_id, state, reason, attempts, replay_of, \
                                  created_at, settled_at) \
          SELECT environment_id, id, event_id, endpoint_id, 'cancelled', $4, attempts, replay_of, created_at, \
@@ -151,14 +151,12 @@ pub async fn release(
 ) -> Result<usize, StoreError> {
     let (ids, leases): (Vec<DeliveryId>, Vec<LeaseId>) = claims.iter().copied().unzip();
     let released = diesel::sql_query(
-        "WITH held AS (SELECT outbox.id, outbox.lease_id FROM outbox \
-                       JOIN unnest($2, $3) AS claim (id, lease_id) \
-                       ON outbox.id = claim.id AND outbox.lease_id = claim.lease_id \
-                       WHERE outbox.environment_id = $1 ORDER BY outbox.id FOR UPDATE OF outbox) \
+        "WITH held AS MATERIALIZED (SELECT owed.place FROM \
+                       (SELECT * FROM unnest((SELECT $2), (SELECT $3)) AS claim (id, lease_id) ORDER BY id) AS claim CROSS JOIN LATERAL (SELECT ctid AS place FROM outbox WHERE environment_id = $1 \
+                       AND outbox.id = claim.id AND outbox.lease_id = claim.lease_id FOR UPDATE) AS owed) \
          UPDATE outbox SET due_at = least(outbox.created_at, coalesce($4, clock_timestamp())), \
                 lease_id = NULL, worker_id = NULL \
-         FROM held \
-         WHERE environment_id = $1 AND outbox.id = held.id AND outbox.lease_id = held.lease_id",
+         FROM held WHERE outbox.ctid = held.place",
     )
     .bind::<Uuid, _>(environment)
     .bind::<Array<Uuid>, _>(ids)
@@ -190,11 +188,11 @@ pub async fn release_worker(
     now: Option<DateTime<Utc>>,
 ) -> Result<usize, StoreError> {
     let released = diesel::sql_query(
-        "WITH held AS (SELECT id FROM outbox WHERE environment_id = $1 AND worker_id = $2 \
-                       ORDER BY id FOR UPDATE) \
+        "WITH held AS MATERIALIZED (SELECT ctid AS place FROM outbox WHERE environment_id = $1 \
+                       AND worker_id = $2 ORDER BY id FOR UPDATE) \
          UPDATE outbox SET due_at = least(outbox.created_at, coalesce($3, clock_timestamp())), \
                 lease_id = NULL, worker_id = NULL \
-         FROM held WHERE environment_id = $1 AND outbox.id = held.id AND outbox.worker_id = $2",
+         FROM held WHERE outbox.ctid = held.place",
     )
     .bind::<Uuid, _>(environment)
     .bind::<Uuid, _>(worker)
@@ -223,13 +221,12 @@ pub async fn cancel(
     limit: i64,
 ) -> Result<usize, StoreError> {
     let cancelled = diesel::sql_query(
-        "WITH chosen AS (SELECT id FROM outbox WHERE environment_id = $1 \
+        "WITH chosen AS MATERIALIZED (SELECT ctid AS place FROM outbox WHERE environment_id = $1 \
                          AND ($2::uuid IS NULL OR endpoint_id = $2) \
                          AND ($3::timestamptz IS NULL OR created_at < $3) \
                          AND ($4::uuid IS NULL OR event_id < $4) \
                          ORDER BY id LIMIT $6 FOR UPDATE SKIP LOCKED), \
-         gone AS (DELETE FROM outbox USING chosen WHERE outbox.environment_id = $1 AND outbox.id = chosen.id \
-                  RETURNING outbox.*) \
+         gone AS (DELETE FROM outbox USING chosen WHERE outbox.ctid = chosen.place RETURNING outbox.*) \
          INSERT INTO deliveries (environment_id, id, event_id, endpoint_id, state, reason, attempts, replay_of, \
                                  created_at, settled_at) \
          SELECT environment_id, id, event_id, endpoint_id, 'cancelled', $5, attempts, replay_of, created_at, \

@@ -45,12 +45,13 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every session is told. A frozen holder of a lock loses it after five seconds, a host that has vanished
 /// after ten. The order of the feed stands on READ COMMITTED: a statement after the lock must see what the lock's
-/// last holder wrote, whatever the server's default is.
+/// last holder wrote, whatever the server's default is. Every look-up has its index; a table that is read whole
+/// because it was small when a statement was first planned would still be read whole when it is large.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
                        SET lock_timeout = '10s'; SET default_transaction_isolation = 'read committed'; \
                        SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
                        SET tcp_keepalives_count = 3; SET tcp_user_timeout = '10s'; \
-                       SET TIME ZONE 'UTC'; SET jit = off";
+                       SET TIME ZONE 'UTC'; SET jit = off; SET enable_seqscan = off";
 
 /// The pool of connections.
 #[derive(Clone)]

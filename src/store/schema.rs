@@ -1,6 +1,22 @@
 //! The tables as the migrated database has them; tests/it/house/schema.rs holds this text against it.
 
 diesel::table! {
+    all_attempts (environment_id, delivery_id, lease_id) {
+        environment_id -> Uuid,
+        delivery_id -> Uuid,
+        lease_id -> Uuid,
+        number -> Int2,
+        started_at -> Timestamptz,
+        duration_ms -> Int4,
+        outcome -> Text,
+        status -> Nullable<Int2>,
+        detail -> Nullable<Text>,
+        answer_headers -> Nullable<Text>,
+        answer_body -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
     all_deliveries (environment_id, id) {
         environment_id -> Uuid,
         id -> Uuid,
@@ -153,6 +169,14 @@ diesel::table! {
         replay_of -> Nullable<Uuid>,
         created_at -> Timestamptz,
         settled_at -> Timestamptz,
+        last_lease_id -> Nullable<Uuid>,
+        last_started_at -> Nullable<Timestamptz>,
+        last_duration_ms -> Nullable<Int4>,
+        last_outcome -> Nullable<Text>,
+        last_status -> Nullable<Int2>,
+        last_detail -> Nullable<Text>,
+        last_answer_headers -> Nullable<Text>,
+        last_answer_body -> Nullable<Bytea>,
     }
 }
 

@@ -13,11 +13,18 @@ use crate::harness::Database;
 const FILE: &str = "src/store/schema.rs";
 const HEAD: &str = "//! The tables as the migrated database has them; tests/it/house/schema.rs holds this text against it.\n";
 /// A view has no primary key and no NOT NULL in the catalogue: view, key, columns that may be null.
-const VIEWS: [(&str, &str, &[&str]); 1] = [(
-    "all_deliveries",
-    "environment_id, id",
-    &["reason", "replay_of", "due_at", "settled_at"],
-)];
+const VIEWS: [(&str, &str, &[&str]); 2] = [
+    (
+        "all_attempts",
+        "environment_id, delivery_id, lease_id",
+        &["status", "detail", "answer_headers", "answer_body"],
+    ),
+    (
+        "all_deliveries",
+        "environment_id, id",
+        &["reason", "replay_of", "due_at", "settled_at"],
+    ),
+];
 
 /// Tables and views with their primary key; partitions are their table's.
 const TABLES: &str = "

@@ -5,7 +5,8 @@
 
 use super::source::{Source, rust_files};
 
-const TENANT_TABLES: [&str; 10] = [
+const TENANT_TABLES: [&str; 11] = [
+    "all_attempts",
     "all_deliveries",
     "attempts",
     "deliveries",
