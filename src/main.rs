@@ -1,5 +1,8 @@
 //! The program: reads the command line and runs it on a runtime.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

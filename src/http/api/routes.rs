@@ -154,7 +154,10 @@ pub(in crate::http) fn configure(config: &mut ServiceConfig) {
     for route in routes() {
         paths.entry(&route.path).or_default().push(route);
     }
-    for (path, routes) in paths {
+    // Paths are tried in turn, and one with a parameter is a regular expression: those that have none come first.
+    let (patterns, plain): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|(path, _)| path.contains('{'));
+    for (path, routes) in plain.into_iter().chain(patterns) {
         config.service(resource(path, &routes));
     }
 }
