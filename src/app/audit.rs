@@ -9,12 +9,12 @@ use super::audit_schemas;
 use super::context::App;
 use super::error::{AppError, Noun};
 use crate::domain::access::Caller;
-use crate::domain::audit::{AuditFilter, AuditRecord, NewAuditEntry};
+use crate::domain::audit::{AuditFilter, AuditRecord, NewAuditEntry, Trail};
 use crate::domain::id::{AuditLogEventId, OrganizationId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
 use crate::ingest::{NewItem, entry_id};
-use crate::store::{StoreError, audit_logs, organizations};
+use crate::store::{Conn, StoreError, audit_logs, organizations};
 
 /// Records one entry.
 ///
@@ -101,6 +101,21 @@ async fn commit(
         Ok(events) => Ok(events.iter().map(|event| entry_id(event.id)).collect()),
         Err(error) => Err(AppError::of_record(error, name.as_deref())),
     }
+}
+
+/// What the trail's rows have as their organization.
+///
+/// Errors: `NotFound` for an unknown organization.
+pub(super) async fn key_of(
+    conn: &mut Conn,
+    caller: &Caller,
+    trail: Trail,
+) -> Result<OrganizationId, AppError> {
+    if let Some(id) = trail.organization() {
+        let found = organizations::find(conn, caller.environment, id).await?;
+        found.ok_or_else(|| AppError::not_found(Noun::Organization, &id))?;
+    }
+    Ok(audit_logs::key_of(trail))
 }
 
 /// Errors: `NotFound` for the first that does not exist.

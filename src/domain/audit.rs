@@ -15,6 +15,7 @@ mod leaf;
 mod metadata;
 mod new;
 mod stored;
+mod trail;
 pub mod verify;
 
 pub use content::{Context, Identity, Metadata, Personal, PersonalParts};
@@ -27,6 +28,7 @@ pub use grant::{
 pub use leaf::{Commitments, Salts};
 pub use new::{AuditEntryParts, AuditLimits, NewAuditEntry, PartyParts, instance_path, is_shape};
 pub use stored::{Opening, StoredFault};
+pub use trail::{Trail, TrailFault};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::{audit_log_entries, audit_log_nodes, audit_log_trees};
-use crate::domain::audit::{AuditFilter, AuditRecord};
+use crate::domain::audit::{AuditFilter, AuditRecord, Trail};
 use crate::domain::event::EventPattern;
 use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
 use crate::domain::merkle::{Frontier, Hash, Node, NodeId};
@@ -21,6 +21,16 @@ use crate::domain::page::{Cursor, PageQuery};
 
 /// The key of the environment's own trail.
 pub const NO_ORGANIZATION: OrganizationId = OrganizationId::from_bytes([0; 16]);
+
+/// What a trail's rows have as their organization.
+pub fn key_of(trail: Trail) -> OrganizationId {
+    trail.organization().unwrap_or(NO_ORGANIZATION)
+}
+
+/// The trail that a row's organization stands for.
+pub fn trail_of(key: OrganizationId) -> Trail {
+    Trail::of((key != NO_ORGANIZATION).then_some(key))
+}
 
 /// Takes the lock of an organization's tree and reads its edge; the caller holds the environment's lock.
 pub async fn lock_tree(

@@ -7,3 +7,4 @@ pub(super) mod events;
 pub(super) mod exports;
 pub(super) mod retention;
 pub(super) mod schemas;
+mod trail;
