@@ -7,12 +7,14 @@
 //! Source: C2SP tlog-checkpoint, C2SP signed-note.
 
 mod note;
+mod stored;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use thiserror::Error;
 
 pub use note::{KeyFault, NoteFault, SigningKey, VerifyingKey, open_note, sign_note};
+pub use stored::{ListedKey, StoredCheckpoint};
 
 use super::id::{EnvironmentId, OrganizationId};
 use super::merkle::Hash;

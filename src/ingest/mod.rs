@@ -4,6 +4,7 @@
 //! positions and commits of an environment have one order. Does not decide who may publish, nor send anything.
 
 mod batch;
+mod checkpoints;
 mod commit;
 mod fanout;
 mod memory;
@@ -12,5 +13,6 @@ mod recorder;
 mod trails;
 
 pub use batch::{record_entries_within, record_within};
+pub use checkpoints::{checkpoint_within, checkpoints_within};
 pub use recorder::{RecordError, Recorder, RecorderSettings};
 pub use trails::{NewItem, entry_id};

@@ -11,8 +11,8 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Uuid;
 
 use crate::domain::id::{
-    ApiKeyId, AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId, EnvironmentId, EventId,
-    LeaseId, OrganizationDomainId, OrganizationId, WorkerId,
+    ApiKeyId, AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId,
+    EnvironmentId, EventId, LeaseId, OrganizationDomainId, OrganizationId, WorkerId,
 };
 
 /// An id of any kind, for the one column that refers to objects of several.
@@ -75,6 +75,7 @@ id_columns! {
     WorkerId WorkerIdColumn,
     AuditLogEventId AuditLogEventIdColumn,
     AuditLogExportId AuditLogExportIdColumn,
+    AuditLogCheckpointId AuditLogCheckpointIdColumn,
 }
 
 #[derive(AsExpression, FromSqlRow)]

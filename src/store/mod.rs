@@ -5,10 +5,12 @@
 
 pub mod api_keys;
 pub mod attempts;
+pub mod audit_checkpoints;
 pub mod audit_exports;
 pub mod audit_logs;
 pub mod audit_retention;
 pub mod audit_schemas;
+pub mod audit_signing_keys;
 pub mod claims;
 pub mod columns;
 mod conn;

@@ -63,12 +63,14 @@ diesel::table! {
 }
 
 diesel::table! {
-    audit_log_checkpoints (environment_id, organization_id, size) {
+    audit_log_checkpoints (environment_id, id) {
         environment_id -> Uuid,
         organization_id -> Uuid,
         size -> Int8,
         note -> Text,
         created_at -> Timestamptz,
+        id -> Uuid,
+        root -> Bytea,
     }
 }
 
@@ -142,8 +144,9 @@ diesel::table! {
         environment_id -> Uuid,
         number -> Int4,
         verifier -> Text,
-        seed_sealed -> Bytea,
+        seed_sealed -> Nullable<Bytea>,
         created_at -> Timestamptz,
+        retired_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -154,6 +157,7 @@ diesel::table! {
         size -> Int8,
         frontier -> Bytea,
         retention_days -> Nullable<Int4>,
+        checkpoint_size -> Int8,
     }
 }
 
