@@ -13,13 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::delivery::CancelReason;
 use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
+use crate::store::leader::{self, Duty};
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, audit_exports, environments, idempotency, installation, leader,
-    outbox, partitions, retention,
+    Conn, Store, StoreError, audit_exports, environments, idempotency, installation, outbox,
+    partitions, retention,
 };
 
 pub mod audit_retention;
+pub mod checkpoints;
 pub mod exports;
 
 /// How often upkeep looks.
@@ -55,7 +57,7 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match leader::lead(&store, leader.take()).await {
+        match leader::lead(&store, Duty::Upkeep, leader.take()).await {
             Ok(Some(conn)) => leader = Some(conn),
             Ok(None) => continue,
             Err(error) => {

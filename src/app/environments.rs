@@ -8,7 +8,7 @@ use crate::domain::environment::Environment;
 use crate::domain::id::EnvironmentId;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::NAME_CHARS_MAX;
-use crate::store::{StoreError, environments};
+use crate::store::{StoreError, audit_signing_keys, environments, installation};
 
 /// Creates an environment.
 ///
@@ -29,8 +29,16 @@ pub async fn create(app: &App, name: &str) -> Result<Environment, AppError> {
         created_at: now,
     };
     let mut conn = app.store().conn().await?;
+    let vault = app.store().vault();
     let inserted = conn
-        .transaction(async |conn| environments::insert(conn, &environment).await)
+        .transaction(async |conn| {
+            environments::insert(conn, &environment).await?;
+            // A command may run without the master key; then a server makes the key that signs.
+            if installation::recognises(conn, vault).await? {
+                audit_signing_keys::ensure(conn, vault, environment.id, now).await?;
+            }
+            Ok(())
+        })
         .await;
     match inserted {
         Ok(()) => Ok(environment),

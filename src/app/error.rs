@@ -22,6 +22,7 @@ pub enum Noun {
     AuditLogEvent,
     AuditLogAction,
     AuditLogExport,
+    AuditLogCheckpoint,
     EventType,
 }
 
@@ -38,6 +39,7 @@ impl Noun {
             Self::AuditLogEvent => "Audit Log Event",
             Self::AuditLogAction => "Audit Log Action",
             Self::AuditLogExport => "Audit Log Export",
+            Self::AuditLogCheckpoint => "Audit Log Checkpoint",
             Self::EventType => "Event Type",
         }
     }
@@ -59,6 +61,20 @@ pub enum AppError {
     /// An export would begin before what is kept.
     #[error("the range begins before {earliest}")]
     ExportRangeTooOld { earliest: DateTime<Utc> },
+    /// There is nothing that a checkpoint could cover.
+    #[error("the audit log has no entries yet")]
+    TrailEmpty,
+    /// The last checkpoint is older than the entry, or there is none.
+    #[error("no checkpoint covers the entry yet")]
+    NotCheckpointed,
+    /// A signing key was rotated, and the one before it not retired.
+    #[error("two keys sign already; retire the older one first")]
+    RotationUnderWay,
+    /// A command without the master key would seal what no server could open.
+    #[error(
+        "this takes the master key of the servers; set TIDINGS_MASTER_KEY or TIDINGS_MASTER_KEY_FILE"
+    )]
+    MasterKeyNeeded,
     /// Another object has what must be unique.
     #[error("{message}")]
     Exists { noun: Noun, message: String },

@@ -5,7 +5,10 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod audit_checkpoints;
 pub mod audit_exports;
+pub mod audit_keys;
+pub mod audit_proofs;
 pub mod audit_retention;
 pub mod audit_schemas;
 mod context;

@@ -146,7 +146,7 @@ async fn create(new: Create, settings: &SettingsFlags) -> anyhow::Result<()> {
 }
 
 /// The environment that is meant when none is named.
-fn only(environments: &[Environment]) -> anyhow::Result<EnvironmentId> {
+pub(super) fn only(environments: &[Environment]) -> anyhow::Result<EnvironmentId> {
     match environments {
         [only] => Ok(only.id),
         [] => anyhow::bail!(

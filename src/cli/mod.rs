@@ -5,6 +5,7 @@
 //! Does not know SQL: commands call `app` and `runtime`, or a running server over HTTP.
 
 mod admin;
+mod audit;
 mod client;
 mod config;
 mod environments;

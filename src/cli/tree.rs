@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::flags::SettingsFlags;
-use super::{admin, config, environments, events, exit, keys, receive, serve};
+use super::{admin, audit, config, environments, events, exit, keys, receive, serve};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +44,9 @@ enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Look after the keys that sign audit logs
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Show and check the settings in effect
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -63,6 +66,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => admin::migrate(&settings).await,
         Command::Environments(command) => environments::run(command, &settings).await,
         Command::Keys(command) => keys::run(command, &settings).await,
+        Command::Audit(command) => audit::run(command, &settings).await,
         Command::Config(command) => config::run(command, &settings).await,
         Command::Events(command) => events::run(command).await,
         Command::Receive(command) => receive::run(command).await,

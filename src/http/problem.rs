@@ -82,6 +82,9 @@ codes! {
     EntityExists = CONFLICT "entity_exists" "It exists already.";
     DuplicateEndpoint = CONFLICT "duplicate_endpoint" "A webhook endpoint with this URL exists already.";
     EndpointDisabled = CONFLICT "endpoint_disabled" "The webhook endpoint is disabled.";
+    AuditLogEmpty = CONFLICT "audit_log_empty" "The audit log has no entries yet: there is nothing to sign.";
+    NotCheckpointed = CONFLICT "not_checkpointed"
+        "No checkpoint covers this entry yet. Make one, or send a size.";
     LinkExpired = GONE "link_expired" "The link has expired. Get the object again for a new one.";
     PayloadTooLarge = PAYLOAD_TOO_LARGE "payload_too_large" "The request body is too large.";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type"
@@ -199,6 +202,7 @@ impl Problem {
             | Noun::AuditLogEvent
             | Noun::AuditLogAction
             | Noun::AuditLogExport
+            | Noun::AuditLogCheckpoint
             | Noun::EventType => Code::EntityExists,
         };
         Self::new(code, message)
@@ -342,6 +346,12 @@ impl From<AppError> for Problem {
                 Code::EndpointDisabled,
                 format!("The webhook endpoint '{id}' is disabled."),
             ),
+            AppError::TrailEmpty => Self::of(Code::AuditLogEmpty),
+            AppError::NotCheckpointed => Self::of(Code::NotCheckpointed),
+            // Operators rotate keys by the command line.
+            error @ (AppError::RotationUnderWay | AppError::MasterKeyNeeded) => {
+                Self::internal(error)
+            }
             AppError::LimitReached { what, max } => Self::new(
                 Code::LimitReached,
                 format!("There can be at most {max} {what}."),

@@ -107,6 +107,7 @@ impl Running {
         let first_key = first_start(config, &platform.app).await?;
         let keep = platform::upkeep_settings(config);
         upkeep::create_partitions(&platform.store, &clock).await?;
+        upkeep::checkpoints::create_keys(&platform.store, &clock).await?;
         let presence = Presence::begin(
             platform.store.clone(),
             clock.clone(),
@@ -118,9 +119,11 @@ impl Running {
         let dispatch = tokio::spawn(platform.dispatcher(config).run(dispatch_stop.clone()));
         let (store, stop) = (&platform.store, &background_stop);
         let exports = upkeep::exports::run(store.clone(), clock.clone(), stop.clone());
+        let checkpoints = upkeep::checkpoints::run(store.clone(), clock.clone(), stop.clone());
         let background = vec![
             tokio::spawn(presence.run(stop.clone())),
             tokio::spawn(exports),
+            tokio::spawn(checkpoints),
             tokio::spawn(upkeep::run(store.clone(), clock, keep, stop.clone())),
         ];
         let last_answers = CancellationToken::new();

@@ -51,6 +51,16 @@ pub async fn adopt(
     })
 }
 
+/// Whether the vault's key is the installation's: what it seals can be opened by the servers.
+pub async fn recognises(conn: &mut Conn, vault: &Vault) -> Result<bool, StoreError> {
+    let sealed: Option<Vec<u8>> = installation::table
+        .select(installation::master_key_check)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(sealed.is_some_and(|sealed| vault.opens_check(&sealed)))
+}
+
 /// The time by the database's clock, or `now` where a test moves time by hand.
 ///
 /// What is deleted by age is measured by this clock: one server's wrong clock must not cost a history.

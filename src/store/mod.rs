@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod audit_checkpoints;
 pub mod audit_exports;
 pub mod audit_logs;
+pub mod audit_proofs;
 pub mod audit_retention;
 pub mod audit_schemas;
 pub mod audit_signing_keys;

@@ -15,7 +15,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::path::{Operation, PathItem};
 
 use super::audit_logs::{
-    events as audit_events, exports as audit_exports, retention as audit_retention,
+    checkpoints as audit_checkpoints, events as audit_events, exports as audit_exports,
+    keys as audit_keys, proofs as audit_proofs, retention as audit_retention,
     schemas as audit_schemas,
 };
 use super::{deliveries, description, endpoints, event_types, events, organizations};
@@ -104,6 +105,13 @@ routes! {
     audit_exports::list_audit_log_exports [];
     audit_exports::get_audit_log_export [];
     audit_exports::download_audit_log_export [Forbidden LinkExpired Unavailable];
+    audit_checkpoints::create_audit_log_checkpoint [EntityNotFound AuditLogEmpty];
+    audit_checkpoints::list_audit_log_checkpoints [EntityNotFound];
+    audit_checkpoints::get_latest_audit_log_checkpoint [EntityNotFound];
+    audit_checkpoints::get_audit_log_checkpoint [];
+    audit_proofs::get_audit_log_inclusion_proof [NotCheckpointed];
+    audit_proofs::get_audit_log_consistency_proof [EntityNotFound];
+    audit_keys::list_audit_log_keys [Unavailable];
     audit_retention::get_audit_logs_retention [];
     audit_retention::update_audit_logs_retention [];
     audit_retention::get_audit_log_configuration [];
@@ -207,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_health_the_description_and_signed_links_are_open() {
+    fn only_health_the_description_public_keys_and_signed_links_are_open() {
         let open: BTreeSet<_> = routes()
             .iter()
             .filter(|route| route.permission.is_none())
@@ -215,6 +223,7 @@ mod tests {
             .collect();
 
         let known = [
+            "/.well-known/tidings/audit-log-keys/{environment_id}",
             "/audit_logs/exports/{id}/download",
             "/livez",
             "/openapi.json",

@@ -15,8 +15,8 @@ pub(in crate::http) trait Extract: Sized {
     async fn extract(request: &HttpRequest, payload: &mut Payload) -> Result<Self, Problem>;
 }
 
-/// Something that a handler may have though nobody has said who is calling: nothing that a caller sent, or what a
-/// link of the platform's own signing stands for.
+/// Something that a handler may have though nobody has said who is calling: nothing that a caller sent, what a link
+/// of the platform's own signing stands for, or what anybody may know.
 pub(in crate::http) trait Open: Extract {}
 
 impl Open for Data<App> {}

@@ -9,6 +9,7 @@ mod body;
 mod handler;
 mod member;
 mod path;
+mod public;
 mod query;
 mod signed;
 
@@ -21,5 +22,6 @@ pub(super) use body::{Body, BodyLimits};
 pub(super) use handler::Arguments;
 pub(super) use member::{Member, Reader, object};
 pub(super) use path::{PathAction, PathExternalId, PathId, PathName};
+pub(super) use public::PublicKeys;
 pub(super) use query::{Listing, Query};
 pub(super) use signed::SignedExport;

@@ -12,7 +12,8 @@ use super::argument::Extract;
 use super::query::decode_path;
 use crate::app::Noun;
 use crate::domain::id::{
-    AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId, EventId, OrganizationId,
+    AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId, EventId,
+    OrganizationId,
 };
 use crate::http::problem::Problem;
 
@@ -45,6 +46,10 @@ impl Named for AuditLogExportId {
     const NOUN: Noun = Noun::AuditLogExport;
 }
 
+impl Named for AuditLogCheckpointId {
+    const NOUN: Noun = Noun::AuditLogCheckpoint;
+}
+
 /// The `{id}` of a path. What is no id of its kind is answered exactly like an id that names nothing.
 pub(in crate::http) struct PathId<Id>(pub(in crate::http) Id);
 
@@ -75,6 +80,8 @@ path_texts! {
     PathExternalId = "external_id";
     /// The `{action}` of a path: an audit action, or what somebody takes for one.
     PathAction = "action";
+    /// The `{environment_id}` of a path: an environment, or what somebody takes for one.
+    PathEnvironment = "environment_id";
     /// The `{name}` of a path: an event type, or what somebody takes for one.
     PathName = "name";
 }

@@ -25,7 +25,8 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
     if let Some(id) = ids.get(noun) {
         path = path.replace("{id}", id);
     }
-    let path = path.replace("{external_id}", &ids["external_id"]);
+    let mut path = path.replace("{external_id}", &ids["external_id"]);
+    path.push_str(&query(route, ids));
     let request = client.request(route.method.as_str().parse().unwrap(), &path);
     let body = match route.operation_id {
         "create_event" => json!({ "event": "a", "data": {} }),
@@ -45,6 +46,7 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
             "range_start": "2020-01-01T00:00:00.000Z",
             "range_end": "2030-01-01T00:00:00.000Z",
         }),
+        "create_audit_log_checkpoint" => json!({ "organization_id": ids["organizations"] }),
         "update_audit_logs_retention" => json!({ "retention_period": "1_YEAR" }),
         _ => json!({}),
     };
@@ -56,6 +58,16 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
             request
         })
         .await
+}
+
+/// The parameters without which a route answers nothing.
+fn query(route: &Route, ids: &HashMap<&str, String>) -> String {
+    let trail = format!("?organization_id={}", ids["organizations"]);
+    match route.operation_id {
+        "list_audit_log_checkpoints" | "get_latest_audit_log_checkpoint" => trail,
+        "get_audit_log_consistency_proof" => trail + "&from=1&to=1",
+        _ => String::new(),
+    }
 }
 
 /// What an audit log event of this organization takes.
@@ -99,9 +111,12 @@ async fn furnish(platform: &TestPlatform) -> HashMap<&'static str, String> {
         "range_end": "2030-01-01T00:00:00.000Z",
     });
     let export = made("/audit_logs/exports", range).await;
+    let trail = json!({ "organization_id": id(&organization) });
+    let checkpoint = made("/audit_logs/checkpoints", trail).await;
     HashMap::from([
         ("entries", id(&recorded)),
         ("exports", id(&export)),
+        ("checkpoints", id(&checkpoint)),
         ("events", id(&event)),
         ("webhook_endpoints", id(&endpoint)),
         ("deliveries", id(&delivery)),
@@ -120,6 +135,7 @@ fn unknown() -> HashMap<&'static str, String> {
         ("organizations", id("org")),
         ("entries", id("audit_log_event")),
         ("exports", id("audit_log_export")),
+        ("checkpoints", id("audit_log_checkpoint")),
         ("external_id", "nobody".to_owned()),
     ])
 }

@@ -1,0 +1,90 @@
+//! The keys that sign checkpoints: listed for anybody, rotated by operators.
+//!
+//! Invariant: a rotation has two steps. From the first on, the new key and the one before it both sign, so that
+//! whoever knows either can verify; from the second on, only the new one does. A retired key stays listed.
+
+use diesel_async::AsyncConnection;
+
+use super::context::App;
+use super::error::{AppError, Noun};
+use crate::domain::checkpoint::ListedKey;
+use crate::domain::id::EnvironmentId;
+use crate::store::{Conn, audit_signing_keys, environments, installation};
+
+/// Keys that sign at the same time.
+const SIGNING_MAX: usize = 2;
+
+/// Every key that the environment has had, the newest first.
+///
+/// Errors: `NotFound`.
+pub async fn list(app: &App, environment: EnvironmentId) -> Result<Vec<ListedKey>, AppError> {
+    let mut conn = app.store().conn().await?;
+    check(&mut conn, environment).await?;
+    Ok(audit_signing_keys::all(&mut conn, environment).await?)
+}
+
+/// Begins a rotation: makes a key that signs beside the one there is.
+///
+/// Errors: `NotFound`, `RotationUnderWay` while two sign already, `MasterKeyNeeded`.
+pub async fn rotate(app: &App, environment: EnvironmentId) -> Result<ListedKey, AppError> {
+    let mut conn = app.store().conn().await?;
+    conn.transaction(async |conn| {
+        let (signing, newest) = locked(app, conn, environment).await?;
+        if signing.len() >= SIGNING_MAX {
+            return Err(AppError::RotationUnderWay);
+        }
+        let vault = app.store().vault();
+        if !installation::recognises(conn, vault).await? {
+            return Err(AppError::MasterKeyNeeded);
+        }
+        let now = installation::time(conn, app.clock().for_database()).await?;
+        audit_signing_keys::insert(conn, vault, environment, newest + 1, now).await?;
+        let made = audit_signing_keys::all(conn, environment).await?;
+        let made = made.into_iter().next();
+        made.ok_or_else(|| AppError::not_found(Noun::Environment, &environment))
+    })
+    .await
+}
+
+/// Ends a rotation: every key but the newest signs no more, and its seed is deleted. Answers those keys.
+///
+/// Errors: `NotFound`.
+pub async fn retire(app: &App, environment: EnvironmentId) -> Result<Vec<ListedKey>, AppError> {
+    let mut conn = app.store().conn().await?;
+    conn.transaction(async |conn| {
+        let (signing, newest) = locked(app, conn, environment).await?;
+        let now = installation::time(conn, app.clock().for_database()).await?;
+        let mut retired = Vec::new();
+        for key in signing.into_iter().filter(|key| key.number < newest) {
+            audit_signing_keys::retire(conn, environment, key.number, now).await?;
+            retired.push(ListedKey {
+                retired_at: Some(now),
+                ..key
+            });
+        }
+        Ok(retired)
+    })
+    .await
+}
+
+/// The keys that sign and the newest key's number, under the environment's lock: nothing is signed meanwhile.
+async fn locked(
+    app: &App,
+    conn: &mut Conn,
+    environment: EnvironmentId,
+) -> Result<(Vec<ListedKey>, i32), AppError> {
+    check(conn, environment).await?;
+    app.lock(conn, environment).await?;
+    let keys = audit_signing_keys::all(conn, environment).await?;
+    let newest = keys.first().map_or(0, |key| key.number);
+    let signing = keys.into_iter().filter(|key| key.retired_at.is_none());
+    Ok((signing.collect(), newest))
+}
+
+async fn check(conn: &mut Conn, environment: EnvironmentId) -> Result<(), AppError> {
+    let known = environments::all(conn).await?;
+    match known.iter().any(|known| known.id == environment) {
+        true => Ok(()),
+        false => Err(AppError::not_found(Noun::Environment, &environment)),
+    }
+}
