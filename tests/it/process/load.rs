@@ -35,6 +35,17 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn on(server: &Server, publishers: usize) -> Self {
+        let event = |key: &str| json!({ "event": "load.made", "data": { "key": key } });
+        Self::posting(server, publishers, "/events", Arc::new(event))
+    }
+
+    /// Posts what `body` makes of each key; the answers have ids.
+    pub(crate) fn posting(
+        server: &Server,
+        publishers: usize,
+        path: &str,
+        body: Arc<dyn Fn(&str) -> Value + Send + Sync>,
+    ) -> Self {
         let (seen, stop) = (
             Arc::new(Mutex::new(Seen::default())),
             CancellationToken::new(),
@@ -43,7 +54,8 @@ impl Load {
         for number in 0..publishers {
             let publisher = Publisher {
                 client: client(),
-                url: server.url("/events"),
+                url: server.url(path),
+                body: body.clone(),
                 seen: seen.clone(),
                 stop: stop.clone(),
             };
@@ -83,6 +95,7 @@ impl Load {
 struct Publisher {
     client: Client,
     url: String,
+    body: Arc<dyn Fn(&str) -> Value + Send + Sync>,
     seen: Arc<Mutex<Seen>>,
     stop: CancellationToken,
 }
@@ -93,7 +106,7 @@ impl Publisher {
         while !self.stop.is_cancelled() {
             number += 1;
             let key = format!("publisher-{publisher}-{number}");
-            let body = json!({ "event": "load.made", "data": { "key": key } });
+            let body = (self.body)(&key);
             while !self.publish(&key, &body).await {
                 looks.tick().await;
             }
