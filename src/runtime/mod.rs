@@ -5,11 +5,13 @@
 mod banner;
 mod commands;
 mod foundation;
+mod meter;
 mod platform;
 mod presence;
 mod serve;
 
 pub use commands::{Admin, connect, database_url};
 pub use foundation::{Foundation, Secrets};
+pub use meter::Meter;
 pub use platform::{Platform, PlatformSettings};
 pub use serve::serve;

@@ -23,6 +23,7 @@ pub mod environments;
 mod error;
 pub mod event_types;
 pub mod events;
+pub mod footprint;
 pub mod handoff;
 pub mod idempotency;
 pub mod installation;
