@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// Which server, and with which key.
-#[derive(Args)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Server")]
 pub(super) struct ServerFlags {
     /// Where the server is [env: TIDINGS_URL] [default: http://127.0.0.1:8080]
@@ -29,6 +29,13 @@ pub(super) struct ServerFlags {
     /// The API key; better in the environment, where others do not see it [env: TIDINGS_API_KEY]
     #[arg(long, value_name = "sk_…", value_parser = api_key)]
     key: Option<ApiKeyText>,
+}
+
+impl ServerFlags {
+    /// Whether a flag names a server; the environment is not asked.
+    pub(super) fn name_a_server(&self) -> bool {
+        self.url.is_some()
+    }
 }
 
 /// A server and the key for it.
@@ -84,11 +91,25 @@ impl Client {
                  set it in TIDINGS_API_KEY, or with --key"
             ),
         };
+        Self::at(base, key)
+    }
+
+    /// A client for this server.
+    pub(super) fn at(base: Url, key: ApiKeyText) -> anyhow::Result<Self> {
         Ok(Self {
             http: http_client(&base)?,
             base,
             key,
         })
+    }
+
+    /// Where the server is.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub(super) fn key(&self) -> &ApiKeyText {
+        &self.key
     }
 
     pub(super) fn get(
@@ -108,11 +129,34 @@ impl Client {
             .bearer_auth(self.key.expose()))
     }
 
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<RequestBuilder> {
+        Ok(self
+            .http
+            .delete(self.base.join(path)?)
+            .bearer_auth(self.key.expose()))
+    }
+
     /// Sends the request and reads the answer.
     pub(super) async fn send<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
+        let response = self.accepted(request).await?;
+        response
+            .json()
+            .await
+            .map_err(|source| ClientError::Unreadable {
+                url: self.base.clone(),
+                source,
+            })
+    }
+
+    /// Sends a request whose answer has nothing to read but that it was accepted.
+    pub(super) async fn send_only(&self, request: RequestBuilder) -> Result<(), ClientError> {
+        self.accepted(request).await.map(drop)
+    }
+
+    async fn accepted(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let away = |reason: String| ClientError::Away {
             url: self.base.clone(),
             reason,
@@ -123,13 +167,7 @@ impl Client {
             .map_err(|error| away(innermost(&error)))?;
         let status = response.status();
         if status.is_success() {
-            return response
-                .json()
-                .await
-                .map_err(|source| ClientError::Unreadable {
-                    url: self.base.clone(),
-                    source,
-                });
+            return Ok(response);
         }
         let message = problem(response).await;
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

@@ -1,7 +1,7 @@
 //! The flags that are settings: taken by every command, before or after its name.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -37,6 +37,11 @@ impl SettingsFlags {
     /// Loads the configuration with these flags on top.
     pub(super) fn load(&self) -> Result<Loaded, ConfigError> {
         load(self.config.as_deref(), &self.given())
+    }
+
+    /// The configuration file that a flag names.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// The flags that were given.

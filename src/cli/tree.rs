@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::flags::SettingsFlags;
-use super::{admin, audit, config, environments, events, exit, keys, receive, serve};
+use super::{admin, audit, bench, config, environments, events, exit, keys, receive, serve};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +56,9 @@ enum Command {
     /// Receive webhooks on this machine, print and verify them
     #[command(after_help = receive::EXAMPLES)]
     Receive(receive::Receive),
+    /// Measure an installation: throughput, latency, losses, CPU time and bytes for each event
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<bench::Bench>),
 }
 
 /// Runs the command; failures are told on standard error.
@@ -70,6 +73,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Config(command) => config::run(command, &settings).await,
         Command::Events(command) => events::run(command).await,
         Command::Receive(command) => receive::run(command).await,
+        Command::Bench(command) => bench::run(*command, &settings).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The command line, as a person and as a script see it: the real program, its output, its exit code.
 
+mod bench;
 mod config;
 mod events;
 mod help;
