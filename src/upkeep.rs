@@ -23,6 +23,7 @@ use crate::store::{
 pub mod audit_retention;
 pub mod checkpoints;
 pub mod exports;
+pub mod redactions;
 
 /// How often upkeep looks.
 const ROUND: Duration = Duration::from_secs(60);

@@ -36,9 +36,8 @@ pub async fn create(
     let mut conn = app.store().conn().await?;
     let created = conn
         .transaction(async |conn| {
-            if key.is_some() {
-                app.lock(conn, caller.environment).await?;
-            }
+            // Always: a redaction deletes the files of all exports there are, and none may come in between.
+            app.lock(conn, caller.environment).await?;
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }

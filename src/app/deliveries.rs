@@ -72,7 +72,7 @@ pub async fn attempts(
     Ok(recorded.into_iter().map(show).collect())
 }
 
-/// The headers that an attempt carried; without signatures when the secrets have changed since.
+/// The headers that an attempt carried; without signatures when the secrets, or the body, have changed since.
 fn request_headers(
     delivery: &Delivery,
     recorded: &Recorded,
@@ -82,6 +82,7 @@ fn request_headers(
     let mut made = headers::unsigned(delivery.event, delivery.id, recorded.number, at);
     if let Some((event, endpoint)) = sources
         && endpoint.secrets.current_since <= at
+        && !event.is_redacted()
     {
         made.extend(headers::signatures(
             event.id,

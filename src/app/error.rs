@@ -23,6 +23,7 @@ pub enum Noun {
     AuditLogAction,
     AuditLogExport,
     AuditLogCheckpoint,
+    AuditLogRedaction,
     EventType,
 }
 
@@ -40,6 +41,7 @@ impl Noun {
             Self::AuditLogAction => "Audit Log Action",
             Self::AuditLogExport => "Audit Log Export",
             Self::AuditLogCheckpoint => "Audit Log Checkpoint",
+            Self::AuditLogRedaction => "Audit Log Redaction",
             Self::EventType => "Event Type",
         }
     }

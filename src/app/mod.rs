@@ -9,6 +9,7 @@ pub mod audit_checkpoints;
 pub mod audit_exports;
 pub mod audit_keys;
 pub mod audit_proofs;
+pub mod audit_redactions;
 pub mod audit_retention;
 pub mod audit_schemas;
 mod context;

@@ -91,15 +91,18 @@ pub enum CancelReason {
     EndpointDeleted,
     /// The event left the retention period, or the endpoint stayed disabled for too long.
     EventExpired,
+    /// The event told of an audit log event that was redacted.
+    Redacted,
 }
 
 impl CancelReason {
-    pub const ALL: [Self; 2] = [Self::EndpointDeleted, Self::EventExpired];
+    pub const ALL: [Self; 3] = [Self::EndpointDeleted, Self::EventExpired, Self::Redacted];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EndpointDeleted => "endpoint_deleted",
             Self::EventExpired => "event_expired",
+            Self::Redacted => "redacted",
         }
     }
 

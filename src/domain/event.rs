@@ -1,7 +1,7 @@
 //! Events: facts that were published, and the patterns that choose among them.
 //!
 //! Invariant: an event's body is made once, here, and never changed after: the bytes stored are the bytes
-//! signed, sent and read back. Ids and positions come from whoever holds the environment's lock.
+//! signed, sent and read back. The one exception is what a redaction takes from an audit log event. Ids and positions come from whoever holds the environment's lock.
 
 use std::fmt::{self, Write as _};
 
@@ -14,6 +14,9 @@ use super::invalid::Invalid;
 use super::json::{self, JsonLimits};
 use super::limits::{CONTEXT_BYTES_MAX, EVENT_TYPE_CHARS_MAX, JSON_DEPTH_MAX};
 use super::time;
+
+/// The type of the event that tells of an audit log event; its `data` is the audit log event.
+const ENTRY_RECORDED: &str = "audit_log.event_recorded";
 
 /// What kind of fact: `invoice.paid`.
 ///
@@ -200,6 +203,17 @@ impl NewEvent {
         Self::of_platform("webhook_endpoint.test", &data, Audience::Only(endpoint))
     }
 
+    /// Tells of an audit log event; `object` is the audit log event's own.
+    pub fn entry_recorded(organization: Option<OrganizationId>, object: String) -> Self {
+        Self {
+            event_type: EventType(ENTRY_RECORDED.into()),
+            data: object,
+            context: "{}".to_owned(),
+            organization,
+            audience: Audience::Subscribers,
+        }
+    }
+
     fn of_platform(event_type: &str, data: &serde_json::Value, audience: Audience) -> Self {
         Self {
             event_type: EventType(event_type.into()),
@@ -267,6 +281,23 @@ impl Event {
             event_type: new.event_type.clone(),
             body: body.into(),
         }
+    }
+}
+
+impl Event {
+    /// Whether the event tells of an audit log event that was redacted: its body is not the one first signed.
+    pub fn is_redacted(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            data: Data,
+        }
+        #[derive(serde::Deserialize)]
+        struct Data {
+            #[serde(default)]
+            redacted: bool,
+        }
+        self.event_type.as_str() == ENTRY_RECORDED
+            && serde_json::from_slice(&self.body).is_ok_and(|body: Body| body.data.redacted)
     }
 }
 

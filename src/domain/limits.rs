@@ -75,3 +75,7 @@ pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
 pub const AUDIT_BATCH_MAX: usize = 100;
 /// Values of one filter of an export.
 pub const EXPORT_FILTER_VALUES_MAX: usize = 200;
+/// Values of one condition of a redaction.
+pub const REDACTION_VALUES_MAX: usize = 200;
+/// Characters of a redaction's reason.
+pub const REASON_CHARS_MAX: usize = 500;

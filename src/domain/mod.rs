@@ -6,6 +6,7 @@ pub mod access;
 pub mod attempt;
 pub mod audit;
 pub mod audit_export;
+pub mod audit_redaction;
 pub mod audit_retention;
 pub mod checkpoint;
 pub mod delivery;

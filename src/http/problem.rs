@@ -203,6 +203,7 @@ impl Problem {
             | Noun::AuditLogAction
             | Noun::AuditLogExport
             | Noun::AuditLogCheckpoint
+            | Noun::AuditLogRedaction
             | Noun::EventType => Code::EntityExists,
         };
         Self::new(code, message)

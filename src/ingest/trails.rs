@@ -15,14 +15,12 @@ use serde_json::value::RawValue;
 use crate::domain::audit::{
     AuditEntry, Content, LeafPlace, Metadata, NewAuditEntry, PersonalParts, Salts,
 };
-use crate::domain::event::{Audience, EventType, NewEvent};
+use crate::domain::event::NewEvent;
 use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
 use crate::domain::merkle::{Frontier, Node};
 use crate::store::audit_logs::{self, NO_ORGANIZATION, NewRow};
 use crate::store::{Conn, StoreError};
 
-/// The type of the event that tells of an entry; its `data` is the entry.
-const RECORDED: &str = "audit_log.event_recorded";
 /// Bytes of an entry's words that can be searched; what comes after is not found.
 const SEARCH_BYTES_MAX: usize = 256 * 1024;
 
@@ -104,13 +102,7 @@ impl Trails {
         let entry = AuditEntry::place(new.clone(), place, salt);
         tree.new.extend(tree.frontier.append(entry.leaf_hash()));
         let object = entry.render_object();
-        let told = NewEvent {
-            event_type: EventType::parse("event", RECORDED).expect("a name of the platform's own"),
-            data: object.clone(),
-            context: "{}".to_owned(),
-            organization: new.organization,
-            audience: Audience::Subscribers,
-        };
+        let told = NewEvent::entry_recorded(new.organization, object.clone());
         self.rows.push(row(&entry, organization, event, object)?);
         Ok(told)
     }

@@ -120,10 +120,12 @@ impl Running {
         let (store, stop) = (&platform.store, &background_stop);
         let exports = upkeep::exports::run(store.clone(), clock.clone(), stop.clone());
         let checkpoints = upkeep::checkpoints::run(store.clone(), clock.clone(), stop.clone());
+        let redactions = upkeep::redactions::run(store.clone(), clock.clone(), stop.clone());
         let background = vec![
             tokio::spawn(presence.run(stop.clone())),
             tokio::spawn(exports),
             tokio::spawn(checkpoints),
+            tokio::spawn(redactions),
             tokio::spawn(upkeep::run(store.clone(), clock, keep, stop.clone())),
         ];
         let last_answers = CancellationToken::new();

@@ -239,10 +239,10 @@ pub async fn find(
     Ok(row.map(|(id, object_json)| AuditRecord { id, object_json }))
 }
 
-type Entries<'a> = audit_log_entries::BoxedQuery<'a, Pg>;
+pub(super) type Entries<'a> = audit_log_entries::BoxedQuery<'a, Pg>;
 
 /// Keeps the entries that meet every condition of `filter`.
-fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a> {
+pub(super) fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a> {
     let mut query = audit_log_entries::table
         .filter(audit_log_entries::environment_id.eq(environment))
         .into_boxed();

@@ -11,8 +11,9 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Uuid;
 
 use crate::domain::id::{
-    ApiKeyId, AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId,
-    EnvironmentId, EventId, LeaseId, OrganizationDomainId, OrganizationId, WorkerId,
+    ApiKeyId, AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId,
+    DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId, OrganizationDomainId, OrganizationId,
+    WorkerId,
 };
 
 /// An id of any kind, for the one column that refers to objects of several.
@@ -76,6 +77,7 @@ id_columns! {
     AuditLogEventId AuditLogEventIdColumn,
     AuditLogExportId AuditLogExportIdColumn,
     AuditLogCheckpointId AuditLogCheckpointIdColumn,
+    AuditLogRedactionId AuditLogRedactionIdColumn,
 }
 
 #[derive(AsExpression, FromSqlRow)]

@@ -242,3 +242,66 @@ pub async fn cancel(
     .await?;
     Ok(cancelled)
 }
+
+/// A delivery that was cancelled while its event was being redacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recalled {
+    pub delivery: DeliveryId,
+    /// Until when a worker that had claimed it may have been sending it.
+    pub held_until: Option<DateTime<Utc>>,
+}
+
+/// Cancels what is owed of these events, leased or not; the caller holds the environment's lock, so that nothing
+/// new is owed of them.
+///
+/// Shape: waits for rows that others hold, in the order of their ids. A claim that comes later finds no row.
+pub async fn cancel_of_events(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    events: &[EventId],
+    reason: CancelReason,
+) -> Result<Vec<Recalled>, StoreError> {
+    let (first, last): (Vec<DeliveryId>, Vec<DeliveryId>) = events
+        .iter()
+        .map(|&event| DeliveryId::range_for_event(event))
+        .unzip();
+    let owed: Vec<OwedRow> = diesel::sql_query(
+        "SELECT outbox.id, CASE WHEN lease_id IS NOT NULL THEN due_at END AS held_until FROM outbox \
+         JOIN unnest($2, $3, $4) AS told (event_id, first, last) \
+         ON outbox.id BETWEEN told.first AND told.last AND outbox.event_id = told.event_id \
+         WHERE outbox.environment_id = $1 ORDER BY outbox.id FOR UPDATE OF outbox",
+    )
+    .bind::<Uuid, _>(environment)
+    .bind::<Array<Uuid>, _>(events)
+    .bind::<Array<Uuid>, _>(first)
+    .bind::<Array<Uuid>, _>(last)
+    .load(conn)
+    .await?;
+    let ids: Vec<DeliveryId> = owed.iter().map(|row| row.id).collect();
+    // A statement of its own: it sees the rows as they were locked.
+    diesel::sql_query(
+        "WITH gone AS (DELETE FROM outbox WHERE environment_id = $1 AND id = ANY($2) RETURNING *) \
+         INSERT INTO deliveries (environment_id, id, event_id, endpoint_id, state, reason, attempts, replay_of, \
+                                 created_at, settled_at) \
+         SELECT environment_id, id, event_id, endpoint_id, 'cancelled', $3, attempts, replay_of, created_at, \
+                clock_timestamp() FROM gone",
+    )
+    .bind::<Uuid, _>(environment)
+    .bind::<Array<Uuid>, _>(ids)
+    .bind::<Text, _>(reason.as_str())
+    .execute(conn)
+    .await?;
+    let owed = owed.into_iter().map(|row| Recalled {
+        delivery: row.id,
+        held_until: row.held_until,
+    });
+    Ok(owed.collect())
+}
+
+#[derive(diesel::QueryableByName)]
+struct OwedRow {
+    #[diesel(sql_type = Uuid)]
+    id: DeliveryId,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    held_until: Option<DateTime<Utc>>,
+}

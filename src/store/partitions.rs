@@ -13,6 +13,13 @@ use crate::domain::time::millis;
 
 /// The partitioned tables, in the order in which a settlement locks them: the other order would deadlock.
 pub(super) const TABLES: [&str; 3] = ["attempts", "deliveries", "events"];
+/// Columns of which the planner must keep no samples, because erasure has to reach every copy. Partitions do not
+/// inherit it.
+const UNSAMPLED: [(&str, &str); 3] = [
+    ("attempts", "answer_headers"),
+    ("attempts", "answer_body"),
+    ("events", "body"),
+];
 /// A new or a dropped partition needs its parent for itself, and whoever comes later waits behind it: so it waits
 /// no longer than a reader of the feed would notice.
 pub(super) const LOCK_FOR_A_MOMENT: &str = "SET LOCAL lock_timeout = '50ms'";
@@ -139,6 +146,13 @@ async fn create(conn: &mut Conn, week: Week) -> Result<(), StoreError> {
             let (name, from, to) = (week.name(), week.bound(), week.next().bound());
             conn.batch_execute(&format!(
                 "CREATE TABLE IF NOT EXISTS {table}_{name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')"
+            ))
+            .await?;
+        }
+        for (table, column) in UNSAMPLED {
+            let name = week.name();
+            conn.batch_execute(&format!(
+                "ALTER TABLE {table}_{name} ALTER COLUMN {column} SET STATISTICS 0"
             ))
             .await?;
         }

@@ -130,6 +130,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_log_redactions (environment_id, id) {
+        environment_id -> Uuid,
+        id -> Uuid,
+        organization_id -> Uuid,
+        filter -> Text,
+        reason -> Nullable<Text>,
+        state -> Text,
+        size -> Int8,
+        looked_through -> Nullable<Int8>,
+        redacted -> Int8,
+        unreadable -> Int8,
+        held_deliveries -> Array<Uuid>,
+        held_until -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     audit_log_schemas (environment_id, action, version) {
         environment_id -> Uuid,
         action -> Text,

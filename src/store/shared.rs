@@ -19,6 +19,7 @@ pub struct Store {
     vault: Arc<Vault>,
     endpoints: EndpointCache,
     exports: Arc<Notify>,
+    redactions: Arc<Notify>,
 }
 
 impl Store {
@@ -32,6 +33,7 @@ impl Store {
             vault: Arc::new(vault),
             endpoints: EndpointCache::default(),
             exports: Arc::default(),
+            redactions: Arc::default(),
         })
     }
 
@@ -57,6 +59,16 @@ impl Store {
     /// Waits until this process has left an export to be made; at once, if it has since the last wait.
     pub async fn waiting_export(&self) {
         self.exports.notified().await;
+    }
+
+    /// Says that a committed transaction of this process has left a redaction to be done.
+    pub fn redaction_waits(&self) {
+        self.redactions.notify_one();
+    }
+
+    /// Waits until this process has left a redaction to be done; at once, if it has since the last wait.
+    pub async fn waiting_redaction(&self) {
+        self.redactions.notified().await;
     }
 
     /// The endpoint as it was less than a second ago; `None` when it does not exist.

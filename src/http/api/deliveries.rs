@@ -42,7 +42,7 @@ pub(super) struct DeliveryBody {
     /// The delivery that this one repeats.
     #[schema(required, value_type = Option<String>)]
     replay_of: Option<DeliveryId>,
-    /// `endpoint_deleted` or `event_expired`; null unless cancelled.
+    /// `endpoint_deleted`, `event_expired` or `redacted`; null unless cancelled.
     #[schema(required, value_type = Option<String>)]
     cancel_reason: Option<&'static str>,
     #[serde(serialize_with = "timestamp")]

@@ -16,8 +16,8 @@ use utoipa::openapi::path::{Operation, PathItem};
 
 use super::audit_logs::{
     checkpoints as audit_checkpoints, events as audit_events, exports as audit_exports,
-    keys as audit_keys, proofs as audit_proofs, retention as audit_retention,
-    schemas as audit_schemas,
+    keys as audit_keys, proofs as audit_proofs, redactions as audit_redactions,
+    retention as audit_retention, schemas as audit_schemas,
 };
 use super::{deliveries, description, endpoints, event_types, events, organizations};
 use crate::domain::access::Permission;
@@ -112,6 +112,9 @@ routes! {
     audit_proofs::get_audit_log_inclusion_proof [NotCheckpointed];
     audit_proofs::get_audit_log_consistency_proof [EntityNotFound];
     audit_keys::list_audit_log_keys [Unavailable];
+    audit_redactions::create_audit_log_redaction [EntityNotFound];
+    audit_redactions::list_audit_log_redactions [];
+    audit_redactions::get_audit_log_redaction [];
     audit_retention::get_audit_logs_retention [];
     audit_retention::update_audit_logs_retention [];
     audit_retention::get_audit_log_configuration [];
@@ -245,6 +248,10 @@ mod tests {
                 }
                 Some("audit_logs") if route.path.ends_with("/exports") => {
                     Some(Permission::AuditRead)
+                }
+                // What is erased cannot be recorded again.
+                Some("audit_logs") if route.path.ends_with("/redactions") => {
+                    Some(Permission::Admin)
                 }
                 Some("audit_logs") => Some(Permission::AuditWrite),
                 Some("events" | "event_types") if reads => Some(Permission::EventsRead),

@@ -12,8 +12,8 @@ use super::argument::Extract;
 use super::query::decode_path;
 use crate::app::Noun;
 use crate::domain::id::{
-    AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, DeliveryId, EndpointId, EventId,
-    OrganizationId,
+    AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId, DeliveryId,
+    EndpointId, EventId, OrganizationId,
 };
 use crate::http::problem::Problem;
 
@@ -48,6 +48,10 @@ impl Named for AuditLogExportId {
 
 impl Named for AuditLogCheckpointId {
     const NOUN: Noun = Noun::AuditLogCheckpoint;
+}
+
+impl Named for AuditLogRedactionId {
+    const NOUN: Noun = Noun::AuditLogRedaction;
 }
 
 /// The `{id}` of a path. What is no id of its kind is answered exactly like an id that names nothing.

@@ -47,6 +47,9 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
             "range_end": "2030-01-01T00:00:00.000Z",
         }),
         "create_audit_log_checkpoint" => json!({ "organization_id": ids["organizations"] }),
+        "create_audit_log_redaction" => json!({
+            "organization_id": ids["organizations"], "actor_ids": ["nobody"],
+        }),
         "update_audit_logs_retention" => json!({ "retention_period": "1_YEAR" }),
         _ => json!({}),
     };
@@ -113,10 +116,13 @@ async fn furnish(platform: &TestPlatform) -> HashMap<&'static str, String> {
     let export = made("/audit_logs/exports", range).await;
     let trail = json!({ "organization_id": id(&organization) });
     let checkpoint = made("/audit_logs/checkpoints", trail).await;
+    let nobody = json!({ "organization_id": id(&organization), "actor_ids": ["nobody"] });
+    let redaction = made("/audit_logs/redactions", nobody).await;
     HashMap::from([
         ("entries", id(&recorded)),
         ("exports", id(&export)),
         ("checkpoints", id(&checkpoint)),
+        ("redactions", id(&redaction)),
         ("events", id(&event)),
         ("webhook_endpoints", id(&endpoint)),
         ("deliveries", id(&delivery)),
@@ -136,6 +142,7 @@ fn unknown() -> HashMap<&'static str, String> {
         ("entries", id("audit_log_event")),
         ("exports", id("audit_log_export")),
         ("checkpoints", id("audit_log_checkpoint")),
+        ("redactions", id("audit_log_redaction")),
         ("external_id", "nobody".to_owned()),
     ])
 }

@@ -7,6 +7,7 @@ mod kills;
 mod proofs;
 mod published;
 mod recording;
+mod redactions;
 mod retention;
 mod schemas;
 mod witness;

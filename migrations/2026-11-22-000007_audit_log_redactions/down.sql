@@ -1,0 +1,12 @@
+ALTER TABLE audit_log_exports ALTER COLUMN filter SET STATISTICS -1;
+ALTER TABLE audit_log_export_chunks ALTER COLUMN bytes SET STATISTICS -1;
+ALTER TABLE attempts
+    ALTER COLUMN answer_headers SET STATISTICS -1,
+    ALTER COLUMN answer_body SET STATISTICS -1;
+ALTER TABLE events ALTER COLUMN body SET STATISTICS -1;
+ALTER INDEX audit_log_entries_search ALTER COLUMN 1 SET STATISTICS -1;
+ALTER TABLE audit_log_entries
+    ALTER COLUMN actor_name SET STATISTICS -1,
+    ALTER COLUMN object SET STATISTICS -1,
+    ALTER COLUMN search SET STATISTICS -1;
+DROP TABLE audit_log_redactions;

@@ -1,0 +1,446 @@
+//! Redactions: what a person's entries said is gone from every place, and every proof stays.
+
+mod needle;
+mod proofs;
+
+use serde_json::{Value, json};
+use tidings::domain::access::Permission;
+use tidings::domain::id::AuditLogRedactionId;
+use tidings::upkeep::{exports, redactions};
+
+use crate::harness::{Answer, Receiver, Reply, TestPlatform};
+use needle::{NEEDLE, places_of};
+
+async fn organization(platform: &TestPlatform) -> String {
+    let body = json!({ "name": "Acme" });
+    let made = platform.client().post("/organizations", &body).await;
+    made.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// An audit log event all of whose personal parts hold the needle.
+fn entry(organization: &str, actor: &str) -> Value {
+    json!({ "organization_id": organization, "event": {
+        "action": "user.read", "occurred_at": "2026-01-15T00:00:00Z",
+        "actor": { "id": actor, "type": "user", "name": format!("{NEEDLE} {actor}"),
+                   "metadata": { "mail": format!("{NEEDLE}@example.com") } },
+        "targets": [{ "id": "t", "type": "team", "name": NEEDLE }, { "id": format!("of {actor}"), "type": "file" }],
+        "context": { "location": format!("{NEEDLE} street"), "user_agent": NEEDLE },
+        "metadata": { "note": format!("said {NEEDLE}") },
+    } })
+}
+
+async fn record(platform: &TestPlatform, organization: &str, actor: &str) -> String {
+    let body = entry(organization, actor);
+    let recorded = platform.client().post("/audit_logs/events", &body).await;
+    recorded.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// Has the receiver told of this organization's trail, and of nothing else.
+async fn listen(platform: &TestPlatform, receiver: &Receiver, organization: &str) {
+    let endpoint = json!({ "endpoint_url": receiver.url(), "events": ["audit_log.*"],
+        "organization_id": organization });
+    platform.register(endpoint).await;
+}
+
+async fn feed(platform: &TestPlatform, organization: &str) -> Value {
+    let path = format!("/events?organization_id={organization}");
+    platform.client().get(&path).await.expect(200)
+}
+
+fn about(organization: &str, actor: &str) -> Value {
+    json!({ "organization_id": organization, "actor_ids": [actor], "reason": "request 7" })
+}
+
+async fn ask(platform: &TestPlatform, body: &Value) -> String {
+    let made = platform.client().post("/audit_logs/redactions", body).await;
+    made.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+async fn show(platform: &TestPlatform, id: &str) -> Value {
+    let path = format!("/audit_logs/redactions/{id}");
+    platform.client().get(&path).await.expect(200)
+}
+
+async fn redact(platform: &TestPlatform, body: &Value) -> Value {
+    let id = ask(platform, body).await;
+    redactions::redact_pending(platform.store(), &platform.clock)
+        .await
+        .unwrap();
+    show(platform, &id).await
+}
+
+async fn entries(platform: &TestPlatform, organization: &str) -> Vec<Value> {
+    let path = format!("/audit_logs/events?order=asc&limit=100&organization_id={organization}");
+    let list = platform.client().get(&path).await.expect(200);
+    list["data"].as_array().unwrap().clone()
+}
+
+async fn export(platform: &TestPlatform, organization: &str, names: &[&str]) -> String {
+    let range = json!({ "organization_id": organization, "range_start": "2026-01-01",
+        "range_end": "2030-01-01", "actor_names": names });
+    let made = platform.client().post("/audit_logs/exports", &range).await;
+    made.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+async fn make_exports(platform: &TestPlatform) {
+    exports::make_pending(platform.store(), &platform.clock)
+        .await
+        .unwrap();
+}
+
+async fn export_of(platform: &TestPlatform, id: &str) -> Value {
+    let path = format!("/audit_logs/exports/{id}");
+    platform.client().get(&path).await.expect(200)
+}
+
+async fn fetch(platform: &TestPlatform, export: &Value) -> Reply {
+    let url = export["url"].as_str().unwrap();
+    let path = &url[url.find("/audit_logs").unwrap()..];
+    platform.client().with_key(None).get(path).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_redacted_entry_said_is_left_anywhere() {
+    let platform = TestPlatform::builder().retry_delays([5]).start().await;
+    let organization = organization(&platform).await;
+    // The receiver repeats what it is sent, as some do.
+    let echo = Answer::from(500).saying(format!("I got {NEEDLE}").into_bytes());
+    let receiver = Receiver::answering([echo.with("x-got", NEEDLE)]).await;
+    listen(&platform, &receiver, &organization).await;
+    let event = record(&platform, &organization, "ann").await;
+    platform.dispatch_due().await;
+    let ready = export(&platform, &organization, &[&format!("{NEEDLE} ann")]).await;
+    make_exports(&platform).await;
+    let link = export_of(&platform, &ready).await;
+    assert_eq!(fetch(&platform, &link).await.status, 200);
+    let sql = platform.sql().await;
+    sql.batch_execute("ANALYZE").await.unwrap();
+    let before = places_of(&sql, NEEDLE).await;
+    for place in [
+        "events.body",
+        "audit_log_entries.object",
+        "attempts.answer_body",
+    ] {
+        assert!(
+            before.iter().any(|found| found.ends_with(place)),
+            "{before:?}"
+        );
+    }
+
+    let redaction = redact(&platform, &about(&organization, "ann")).await;
+
+    assert_eq!(redaction["state"], "done", "{redaction}");
+    assert_eq!(
+        redaction["progress"],
+        json!({ "redacted": 1, "unreadable": 0 })
+    );
+    let [redacted, grant] = &entries(&platform, &organization).await[..] else {
+        panic!("two entries expected");
+    };
+    assert_eq!(redacted["id"], *event);
+    assert_eq!(redacted["redacted"], true);
+    assert_eq!(redacted["actor"], json!({ "id": "ann", "type": "user" }));
+    assert_eq!(grant["action"], "audit_log.redacted");
+    assert_eq!(
+        grant["targets"],
+        json!([{ "id": redaction["id"], "type": "audit_log_redaction" }, { "id": "0", "type": "audit_log_leaves" }])
+    );
+    assert_eq!(places_of(&sql, NEEDLE).await, Vec::<String>::new());
+    sql.batch_execute("ANALYZE").await.unwrap();
+    assert_eq!(places_of(&sql, NEEDLE).await, Vec::<String>::new());
+
+    let client = platform.client();
+    let feed = feed(&platform, &organization).await;
+    assert_eq!(feed["data"][0]["data"], *redacted);
+    let single = format!("/events/{}", feed["data"][0]["id"].as_str().unwrap());
+    assert_eq!(client.get(&single).await.expect(200), feed["data"][0]);
+    let found = format!("/audit_logs/events?organization_id={organization}&search={NEEDLE}");
+    assert_eq!(client.get(&found).await.expect(200)["data"], json!([]));
+    assert_eq!(export_of(&platform, &ready).await["state"], "expired");
+    assert_eq!(
+        fetch(&platform, &link).await.verdict(),
+        (410, "link_expired".to_owned())
+    );
+    let anew = export(&platform, &organization, &[]).await;
+    make_exports(&platform).await;
+    let anew = fetch(&platform, &export_of(&platform, &anew).await).await;
+    assert_eq!(anew.text().lines().count(), 3);
+    assert!(!anew.text().contains(NEEDLE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_is_cancelled_and_a_replay_sends_the_redacted_form() {
+    let platform = TestPlatform::builder().retry_delays([5]).start().await;
+    let organization = organization(&platform).await;
+    let receiver = Receiver::answering([500, 200]).await;
+    listen(&platform, &receiver, &organization).await;
+    record(&platform, &organization, "ann").await;
+    platform.dispatch_due().await;
+    let feed = feed(&platform, &organization).await;
+    let event = &feed["data"][0];
+
+    redact(&platform, &about(&organization, "ann")).await;
+
+    let delivery = platform.delivery_of(event).await;
+    assert_eq!(delivery["state"], "cancelled");
+    assert_eq!(delivery["cancel_reason"], "redacted", "{delivery}");
+    let attempts = platform.attempts(&delivery).await;
+    assert!(
+        !attempts[0].to_string().contains("webhook-signature"),
+        "{attempts:?}"
+    );
+    let replay = format!("/deliveries/{}/replay", delivery["id"].as_str().unwrap());
+    platform
+        .client()
+        .post(&replay, &json!({}))
+        .await
+        .expect(201);
+    platform.dispatch_due().await;
+    let sent = receiver.requests();
+    let sent: Vec<_> = sent.iter().map(|request| request.json()).collect();
+    assert!(sent[0].to_string().contains(NEEDLE));
+    assert_eq!(sent.len(), 3);
+    for later in &sent[1..] {
+        assert!(!later.to_string().contains(NEEDLE), "{later}");
+    }
+    assert!(
+        sent[1..]
+            .iter()
+            .any(|later| later["data"]["redacted"] == true)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_done_before_a_worker_must_have_let_go_of_what_it_was_sending() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    let receiver = Receiver::answering([200]).await;
+    listen(&platform, &receiver, &organization).await;
+    record(&platform, &organization, "ann").await;
+    let sql = platform.sql().await;
+    let ends = platform.clock.now() + chrono::TimeDelta::seconds(30);
+    let lease = "UPDATE outbox SET lease_id = id, worker_id = id, due_at = $1";
+    sql.execute(lease, &[&ends]).await.unwrap();
+
+    let waiting = redact(&platform, &about(&organization, "ann")).await;
+    let gone = sql
+        .query("SELECT FROM outbox WHERE lease_id IS NOT NULL", &[])
+        .await;
+    platform.clock.advance(std::time::Duration::from_secs(31));
+    redactions::redact_pending(platform.store(), &platform.clock)
+        .await
+        .unwrap();
+    let done = show(&platform, waiting["id"].as_str().unwrap()).await;
+
+    assert_eq!(
+        (&waiting["state"], &waiting["finished_at"]),
+        (&json!("pending"), &Value::Null)
+    );
+    assert_eq!(waiting["progress"]["redacted"], 1);
+    assert!(gone.unwrap().is_empty());
+    assert_eq!(done["state"], "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_export_begins_anew() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    record(&platform, &organization, "ann").await;
+    let pending = export(&platform, &organization, &[]).await;
+    let sql = platform.sql().await;
+    let begun = "INSERT INTO audit_log_export_chunks SELECT environment_id, id, 0, $1 FROM audit_log_exports";
+    sql.execute(begun, &[&NEEDLE.as_bytes()]).await.unwrap();
+    let begun = "UPDATE audit_log_exports SET written_through = 0, entries = 1";
+    sql.execute(begun, &[]).await.unwrap();
+
+    redact(&platform, &about(&organization, "ann")).await;
+    let after = export_of(&platform, &pending).await;
+    make_exports(&platform).await;
+
+    assert_eq!(
+        (&after["state"], &after["progress"]["entries"]),
+        (&json!("pending"), &json!(0))
+    );
+    let file = fetch(&platform, &export_of(&platform, &pending).await).await;
+    assert_eq!(file.text().lines().count(), 2, "{}", file.text());
+    assert!(!file.text().contains(NEEDLE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_combine_and_later_entries_keep_their_parts() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    let first = record(&platform, &organization, "ann").await;
+    record(&platform, &organization, "ann").await;
+    record(&platform, &organization, "bob").await;
+    let body = json!({ "organization_id": organization, "actor_ids": ["ann", "bob"],
+        "targets": [{ "type": "file", "id": "of ann" }], "event_ids": [first], "range_end": "2026-02-01" });
+    let id = ask(&platform, &body).await;
+    record(&platform, &organization, "ann").await;
+    let all = about(&organization, "bob");
+
+    redactions::redact_pending(platform.store(), &platform.clock)
+        .await
+        .unwrap();
+    let done = show(&platform, &id).await;
+    let nothing = redact(&platform, &body).await;
+    redact(&platform, &all).await;
+
+    assert_eq!(done["progress"]["redacted"], 1);
+    assert_eq!(done["filters"]["event_ids"], json!([first]));
+    assert_eq!(nothing["progress"]["redacted"], 0);
+    let kept: Vec<bool> = entries(&platform, &organization)
+        .await
+        .iter()
+        .map(|entry| entry["redacted"].is_null())
+        .collect();
+    // ann, ann, bob, ann, and the two entries that say so
+    assert_eq!(kept, [false, true, false, true, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redaction_that_was_broken_off_goes_on_and_two_servers_do_it_once() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    let count = 3 * usize::try_from(redactions::BITE).unwrap() / 2;
+    let batch: Vec<Value> = (0..50).map(|_| entry(&organization, "ann")).collect();
+    for _ in 0..count / 50 {
+        let body = json!({ "events": batch });
+        let path = "/audit_logs/events/batch";
+        platform.client().post(path, &body).await.expect(201);
+    }
+    let id = ask(&platform, &about(&organization, "ann")).await;
+    let parsed: AuditLogRedactionId = id.parse().unwrap();
+    let mut conn = platform.store().conn().await.unwrap();
+    let clock = &platform.clock;
+    let bite = redactions::redact_some(&mut conn, clock, platform.environment, parsed).await;
+    assert!(bite.unwrap());
+    drop(conn);
+    let between = show(&platform, &id).await;
+
+    let other = TestPlatform::builder().beside(&platform).start().await;
+    let (one, two) = tokio::join!(
+        redactions::redact_pending(platform.store(), clock),
+        redactions::redact_pending(other.store(), clock),
+    );
+
+    assert_eq!(between["progress"]["redacted"], redactions::BITE);
+    assert!(one.is_ok() && two.is_ok());
+    let done = show(&platform, &id).await;
+    assert_eq!(
+        (&done["state"], &done["progress"]["redacted"]),
+        (&json!("done"), &json!(count))
+    );
+    let grants = format!(
+        "/audit_logs/events?order=asc&organization_id={organization}&actions=audit_log.redacted"
+    );
+    let grants = platform.client().get(&grants).await.expect(200);
+    let named: Vec<_> = grants["data"].as_array().unwrap().iter();
+    let named: Vec<_> = named
+        .map(|grant| grant["targets"][1]["id"].clone())
+        .collect();
+    assert_eq!(named, ["0-199", "200-299"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_must_be_an_administrator_and_an_auditor_may_look() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    let body = about(&organization, "ann");
+    let id = ask(&platform, &body).await;
+    let writer = platform.client_who_may(&[Permission::AuditWrite]).await;
+    let reader = platform.client_who_may(&[Permission::AuditRead]).await;
+    let foreign = platform.foreign_client().await;
+    let path = format!("/audit_logs/redactions/{id}");
+
+    assert_eq!(
+        writer.post("/audit_logs/redactions", &body).await.status,
+        403
+    );
+    assert_eq!(
+        reader.post("/audit_logs/redactions", &body).await.status,
+        403
+    );
+    let list = reader.get("/audit_logs/redactions").await.expect(200);
+    assert_eq!(list["data"][0]["id"], *id);
+    assert_eq!(list["data"][0]["reason"], "request 7");
+    assert_eq!(
+        foreign.get(&path).await.verdict(),
+        (404, "entity_not_found".to_owned())
+    );
+    let theirs = foreign.post("/audit_logs/redactions", &body).await;
+    assert_eq!(theirs.verdict(), (404, "entity_not_found".to_owned()));
+    let list = foreign.get("/audit_logs/redactions").await.expect(200);
+    assert_eq!(list["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unclear_is_refused_and_the_same_request_is_made_once() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    record(&platform, &organization, "ann").await;
+    let client = platform.client();
+    let everything = json!({ "organization_id": organization, "range_start": "2026-01-01" });
+    let by_name =
+        json!({ "organization_id": organization, "actor_ids": ["ann"], "actor_names": ["Ann"] });
+    for body in [everything, by_name, json!({ "actor_ids": ["ann"] })] {
+        let reply = client.post("/audit_logs/redactions", &body).await;
+        assert_eq!(reply.status, 422, "{}", reply.text());
+    }
+    let body = about(&organization, "ann");
+    let unknown = about("org_01KDWX4V00000000000000TEST", "ann");
+    let unknown = client.post("/audit_logs/redactions", &unknown).await;
+    assert_eq!(unknown.status, 404);
+
+    let first = client
+        .post_once("/audit_logs/redactions", "k", &body)
+        .await
+        .expect(201);
+    let again = client
+        .post_once("/audit_logs/redactions", "k", &body)
+        .await
+        .expect(201);
+
+    assert_eq!(again["id"], first["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_in_the_trail_of_a_deleted_organization_and_of_the_environment_can_be_forgotten() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    let event = record(&platform, &organization, "ann").await;
+    let path = format!("/organizations/{organization}");
+    assert!(platform.client().delete(&path).await.status < 300);
+
+    let redaction = redact(&platform, &about(&organization, "ann")).await;
+    let own = redact(&platform, &about("environment", "ann")).await;
+
+    assert_eq!(redaction["progress"]["redacted"], 1);
+    let path = format!("/audit_logs/events/{event}");
+    let entry = platform.client().get(&path).await.expect(200);
+    assert_eq!(entry["redacted"], true);
+    assert_eq!(
+        (&own["state"], &own["organization_id"]),
+        (&json!("done"), &json!("environment"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_was_tampered_with_is_told_and_left() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    record(&platform, &organization, "ann").await;
+    record(&platform, &organization, "ann").await;
+    let sql = platform.sql().await;
+    let edit =
+        "UPDATE audit_log_entries SET object = replace(object, '\"index\":0', '\"index\":00')";
+    sql.execute(edit, &[]).await.unwrap();
+
+    let redaction = redact(&platform, &about(&organization, "ann")).await;
+
+    assert_eq!(redaction["state"], "error");
+    assert_eq!(
+        redaction["progress"],
+        json!({ "redacted": 1, "unreadable": 1 })
+    );
+}
