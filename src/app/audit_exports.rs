@@ -14,8 +14,12 @@ use crate::domain::audit::AuditFilter;
 use crate::domain::audit_export::{Export, ExportFormat, ExportState, NewExport};
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::invalid::Invalid;
 use crate::domain::page::{Page, PageQuery};
-use crate::store::audit_exports::{self, ExportRow, Scope};
+use crate::ingest::checkpoint_within;
+use crate::store::audit_exports::{self, ExportRow, Scope, Span};
+use crate::store::audit_logs::NO_ORGANIZATION;
+use crate::store::events::EnvironmentLock;
 use crate::store::vault::SigningKey;
 use crate::store::{Conn, Store, StoreError, audit_retention, organizations};
 
@@ -34,14 +38,18 @@ pub async fn create(
     key: Option<IdempotencyKey>,
 ) -> Result<Export, AppError> {
     let mut conn = app.store().conn().await?;
+    let span = span(&mut conn, caller, &new).await?;
     let created = conn
         .transaction(async |conn| {
             // Always: a redaction deletes the files of all exports there are, and none may come in between.
-            app.lock(conn, caller.environment).await?;
+            let lock = app.lock(conn, caller.environment).await?;
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }
-            let row = pending(app, conn, caller, new).await?;
+            let mut row = pending(app, conn, caller, &new).await?;
+            if new.format == ExportFormat::Ndjson {
+                cover(app, conn, &lock, &mut row, span).await?;
+            }
             audit_exports::insert(conn, &row).await?;
             once::remember(app, conn, caller.environment, key.as_ref(), row.id).await?;
             Ok(row)
@@ -51,29 +59,63 @@ pub async fn create(
     shown(app, &created)
 }
 
+/// The leaves of a range of times, for a format that has leaves.
+async fn span(
+    conn: &mut Conn,
+    caller: &Caller,
+    new: &NewExport,
+) -> Result<Option<Span>, AppError> {
+    let (ExportFormat::Ndjson, Some(range)) = (new.format, new.range) else {
+        return Ok(None);
+    };
+    let organization = new.organization.unwrap_or(NO_ORGANIZATION);
+    let (start, end) = (range.start, range.end);
+    let span = audit_exports::span(conn, caller.environment, organization, start, end);
+    Ok(Some(span.await?))
+}
+
+/// Settles an export with proofs against the checkpoint of this moment.
+async fn cover(
+    app: &App,
+    conn: &mut Conn,
+    lock: &EnvironmentLock,
+    row: &mut ExportRow,
+    span: Option<Span>,
+) -> Result<(), AppError> {
+    let (now, vault) = (app.clock().for_database(), app.store().vault());
+    let taken = checkpoint_within(conn, lock, now, vault, row.organization_id).await?;
+    let Some(checkpoint) = taken else {
+        let message = "The audit log has no entries yet, so there is nothing to prove.";
+        let invalid = Invalid::new("organization_id", "nothing_recorded", message);
+        return Err(AppError::Invalid(vec![invalid]));
+    };
+    let filter = Scope::of(row)?.filter;
+    Ok(row.cover(filter, checkpoint.note, checkpoint.size, span)?)
+}
+
 async fn pending(
     app: &App,
     conn: &mut Conn,
     caller: &Caller,
-    new: NewExport,
+    new: &NewExport,
 ) -> Result<ExportRow, AppError> {
     let (environment, now) = (caller.environment, app.clock().now());
-    if organizations::find(conn, environment, new.organization)
-        .await?
-        .is_none()
+    if let Some(id) = &new.organization
+        && organizations::find(conn, environment, *id).await?.is_none()
     {
-        return Err(AppError::not_found(Noun::Organization, &new.organization));
+        return Err(AppError::not_found(Noun::Organization, id));
     }
-    let days = audit_retention::days(conn, environment, new.organization).await?;
-    if let Some(days) = days {
+    let organization = new.organization.unwrap_or(NO_ORGANIZATION);
+    let days = audit_retention::days(conn, environment, organization).await?;
+    if let (Some(days), Some(range)) = (days, new.range) {
         let earliest = now - TimeDelta::days(days.into());
-        if new.range_start < earliest {
+        if range.start < earliest {
             return Err(AppError::ExportRangeTooOld { earliest });
         }
     }
-    let size = audit_retention::tree_size(conn, environment, new.organization).await?;
+    let size = audit_retention::tree_size(conn, environment, organization).await?;
     let filter = AuditFilter {
-        actions: new.actions,
+        actions: new.actions.clone(),
         actor_ids: storable(&new.actor_ids),
         actor_names: storable(&new.actor_names),
         targets: storable(&new.target_types),
@@ -82,16 +124,24 @@ async fn pending(
     Ok(ExportRow {
         environment_id: environment,
         id: AuditLogExportId::new(now),
-        organization_id: new.organization,
+        organization_id: organization,
         format: new.format.as_str().to_owned(),
-        filter: Scope { filter, size }.to_text()?,
-        range_start: new.range_start,
-        range_end: new.range_end,
+        filter: Scope {
+            filter,
+            first: 0,
+            size,
+        }
+        .to_text()?,
+        range_start: new.range.map(|range| range.start),
+        range_end: new.range.map(|range| range.end),
         state: ExportState::Pending.as_str().to_owned(),
         written_through: None,
         entries: 0,
         created_at: now,
         updated_at: now,
+        checkpoint: None,
+        checkpoint_size: None,
+        authorities_through: None,
     })
 }
 
@@ -135,14 +185,25 @@ fn shown(app: &App, row: &ExportRow) -> Result<Export, AppError> {
     let url = (state == ExportState::Ready).then(|| link(app, row));
     Ok(Export {
         id: row.id,
-        organization: row.organization_id,
-        format: ExportFormat::parse(&row.format).ok_or_else(corrupt)?,
+        organization: Some(row.organization_id).filter(|&id| id != NO_ORGANIZATION),
+        format: format(row)?,
         state,
         entries: u64::try_from(row.entries).ok().ok_or_else(corrupt)?,
+        total: row
+            .total()?
+            .map(u64::try_from)
+            .transpose()
+            .ok()
+            .ok_or_else(corrupt)?,
         url,
         created_at: row.created_at,
         updated_at: row.updated_at,
     })
+}
+
+fn format(row: &ExportRow) -> Result<ExportFormat, StoreError> {
+    let format = ExportFormat::parse(&row.format);
+    format.ok_or_else(|| StoreError::corrupt(format!("format of {}", row.id)))
 }
 
 fn link(app: &App, row: &ExportRow) -> String {
@@ -200,14 +261,15 @@ pub async fn open(app: &App, link: &ExportLink<'_>) -> Result<LinkAnswer, AppErr
     }
     let mut conn = app.store().conn().await?;
     let row = audit_exports::find(&mut conn, environment, link.id).await?;
-    if row.is_none_or(|row| row.state != ExportState::Ready.as_str()) {
+    let Some(row) = row.filter(|row| row.state == ExportState::Ready.as_str()) else {
         return Ok(LinkAnswer::Expired);
-    }
+    };
     let chunks = audit_exports::chunk_count(&mut conn, environment, link.id).await?;
     Ok(LinkAnswer::File(ExportFile {
         store: app.store().clone(),
         environment,
         id: link.id,
+        format: format(&row)?,
         next: 0,
         chunks,
     }))
@@ -218,6 +280,7 @@ pub struct ExportFile {
     store: Store,
     environment: EnvironmentId,
     id: AuditLogExportId,
+    format: ExportFormat,
     next: i32,
     chunks: i32,
 }
@@ -225,6 +288,10 @@ pub struct ExportFile {
 impl ExportFile {
     pub const fn id(&self) -> AuditLogExportId {
         self.id
+    }
+
+    pub const fn format(&self) -> ExportFormat {
+        self.format
     }
 
     /// The next chunk, or `None` after the last.

@@ -11,6 +11,19 @@ const FAILED: u8 = 1;
 /// The configuration or this machine must change first (`EX_CONFIG` of sysexits.h).
 const CONFIGURATION: u8 = 78;
 
+/// What was to be read cannot be (`EX_NOINPUT` of sysexits.h).
+const NO_INPUT: u8 = 66;
+
+/// A file that a command was given cannot be read, or is not what it should be; the cause says why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct InputError(pub(super) String);
+
+/// The exit code of a command that has one of its own when all goes well.
+pub(super) fn of(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| fail(&error))
+}
+
 /// Tells the failure with its causes on standard error, and gives the exit code.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     if reader_is_gone(error) {
@@ -24,7 +37,12 @@ fn code(error: &anyhow::Error) -> u8 {
     let must_change = error
         .chain()
         .any(|cause| cause.is::<ConfigError>() || cause.is::<SetupError>());
-    if must_change { CONFIGURATION } else { FAILED }
+    let is_input = error.downcast_ref::<InputError>().is_some();
+    match (must_change, is_input) {
+        (true, _) => CONFIGURATION,
+        (false, true) => NO_INPUT,
+        (false, false) => FAILED,
+    }
 }
 
 /// The failure and its causes; a cause that the line before already told is left out.
@@ -70,6 +88,8 @@ mod tests {
 
         assert_eq!(code(&configuration), CONFIGURATION);
         assert_eq!(code(&machine), CONFIGURATION);
+        let input = anyhow::anyhow!("not found").context(InputError("cannot read it".to_owned()));
+        assert_eq!(code(&input), NO_INPUT);
         assert_eq!(code(&anyhow::anyhow!("the server is away")), FAILED);
     }
 

@@ -69,16 +69,13 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => admin::migrate(&settings).await,
         Command::Environments(command) => environments::run(command, &settings).await,
         Command::Keys(command) => keys::run(command, &settings).await,
-        Command::Audit(command) => audit::run(command, &settings).await,
+        Command::Audit(command) => return exit::of(audit::run(command, &settings).await),
         Command::Config(command) => config::run(command, &settings).await,
         Command::Events(command) => events::run(command).await,
         Command::Receive(command) => receive::run(command).await,
         Command::Bench(command) => bench::run(*command, &settings).await,
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::fail(&error),
-    }
+    exit::of(result.map(|()| ExitCode::SUCCESS))
 }
 
 #[cfg(test)]
@@ -138,6 +135,9 @@ mod tests {
             "tidings receive --answer 99",
             "tidings receive --answer 500 --fail-first 2",
             "tidings receive --secret whsec_short",
+            "tidings audit verify log.ndjson",
+            "tidings audit verify log.ndjson --key nonsense",
+            "tidings audit verify log.ndjson --key-file k --consistency-proof p",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -12,6 +12,7 @@ mod export;
 mod filter;
 mod grant;
 mod leaf;
+mod line;
 mod metadata;
 mod new;
 mod stored;
@@ -23,9 +24,10 @@ pub use entry::{AuditEntry, Content, LeafPlace};
 pub use export::{EntryLine, ExpiredLine, ExportEnd, ExportHeader, LineFault};
 pub use filter::{AuditFilter, AuditRecord};
 pub use grant::{
-    EXPIRED_ACTION, LEAVES_TYPE, LeafSet, LeafSetFault, REDACTED_ACTION, leaf_targets,
+    EXPIRED_ACTION, LEAVES_TYPE, LeafSet, LeafSetFault, REDACTED_ACTION, leaf_targets, named_leaves,
 };
 pub use leaf::{Commitments, Salts};
+pub use line::StoredLine;
 pub use new::{AuditEntryParts, AuditLimits, NewAuditEntry, PartyParts, instance_path, is_shape};
 pub use stored::{Opening, StoredFault};
 pub use trail::{Trail, TrailFault};

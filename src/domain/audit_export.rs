@@ -10,16 +10,25 @@ use super::id::{AuditLogExportId, OrganizationId};
 /// An export to make. Filters combine by "and", the values of one by "or"; an empty one lets everything pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewExport {
-    pub organization: OrganizationId,
-    /// Occurred at this time or later.
-    pub range_start: DateTime<Utc>,
-    /// Occurred at this time or earlier; not before `range_start`.
-    pub range_end: DateTime<Utc>,
+    /// `None`: the environment's own trail.
+    pub organization: Option<OrganizationId>,
+    /// `None`, which not every format has: from the first entry to the last.
+    pub range: Option<ExportRange>,
     pub actions: Vec<EventPattern>,
     pub actor_names: Vec<String>,
     pub actor_ids: Vec<String>,
     pub target_types: Vec<String>,
     pub format: ExportFormat,
+}
+
+/// From one time to another, not earlier one, both included.
+///
+/// Shape: of the time at which entries occurred; in a format with proofs, at which they were recorded, because
+/// only those times ascend with the tree and so can be shown to have no gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportRange {
+    pub start: DateTime<Utc>,
+    pub end: DateTime<Utc>,
 }
 
 /// How an export is written.
@@ -28,17 +37,30 @@ pub enum ExportFormat {
     /// RFC 4180, for people.
     #[default]
     Csv,
+    /// One JSON object a line, with proofs: what `tidings audit verify` reads.
+    Ndjson,
 }
 
 impl ExportFormat {
+    const ALL: [Self; 2] = [Self::Csv, Self::Ndjson];
+
     pub fn parse(word: &str) -> Option<Self> {
-        (word == Self::Csv.as_str()).then_some(Self::Csv)
+        Self::ALL.into_iter().find(|format| format.as_str() == word)
     }
 
-    /// The word on the wire and in the database.
+    /// The word on the wire and in the database; the ending of a file's name too.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        }
+    }
+
+    /// What a file of this format is called in an answer.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Ndjson => "application/x-ndjson",
         }
     }
 }
@@ -76,11 +98,14 @@ impl ExportState {
 #[derive(Debug, Clone)]
 pub struct Export {
     pub id: AuditLogExportId,
-    pub organization: OrganizationId,
+    /// `None`: the environment's own trail.
+    pub organization: Option<OrganizationId>,
     pub format: ExportFormat,
     pub state: ExportState,
     /// Entries that are written so far.
     pub entries: u64,
+    /// How many there will be, where that is known beforehand.
+    pub total: Option<u64>,
     /// Where the file can be fetched without a key, for a while; made anew each time it is shown.
     pub url: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -93,13 +118,14 @@ mod tests {
 
     #[test]
     fn formats_and_states_read_back_from_their_words() {
-        let csv = ExportFormat::Csv;
-        assert_eq!(ExportFormat::parse(csv.as_str()), Some(csv));
+        for format in ExportFormat::ALL {
+            assert_eq!(ExportFormat::parse(format.as_str()), Some(format));
+        }
         for state in ExportState::ALL {
             assert_eq!(ExportState::parse(state.as_str()), Some(state));
         }
         assert_eq!(ExportFormat::parse("CSV"), None);
-        assert_eq!(ExportFormat::parse("ndjson"), None);
+        assert_eq!(ExportFormat::parse("xml"), None);
         assert_eq!(ExportState::parse("failed"), None);
     }
 }

@@ -6,13 +6,17 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use serde::{Deserialize, Serialize};
 
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::{audit_log_export_chunks, audit_log_exports};
-use crate::domain::audit::AuditFilter;
-use crate::domain::event::EventPattern;
+
+mod proofs;
+mod scope;
+
+pub use proofs::{Span, authorities, changed_since, redacted_leaves, shown_among, span};
+pub use scope::Scope;
+
 use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
 use crate::domain::page::{Cursor, PageQuery};
 
@@ -25,75 +29,18 @@ pub struct ExportRow {
     pub organization_id: OrganizationId,
     pub format: String,
     pub filter: String,
-    pub range_start: DateTime<Utc>,
-    pub range_end: DateTime<Utc>,
+    pub range_start: Option<DateTime<Utc>>,
+    pub range_end: Option<DateTime<Utc>>,
     pub state: String,
     pub written_through: Option<i64>,
     pub entries: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-}
-
-/// Which entries an export holds: what `filter` tells of an export.
-#[derive(Debug, Clone)]
-pub struct Scope {
-    /// Without organization and time, which have columns of their own.
-    pub filter: AuditFilter,
-    /// How many leaves the tree had when the export was asked for; none later is in it.
-    pub size: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ScopeText {
-    actions: Vec<String>,
-    actor_ids: Vec<String>,
-    actor_names: Vec<String>,
-    targets: Vec<String>,
-    size: i64,
-}
-
-impl Scope {
-    /// The text that is kept.
-    pub fn to_text(&self) -> Result<String, StoreError> {
-        let text = ScopeText {
-            actions: self
-                .filter
-                .actions
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            actor_ids: self.filter.actor_ids.clone(),
-            actor_names: self.filter.actor_names.clone(),
-            targets: self.filter.targets.clone(),
-            size: self.size,
-        };
-        serde_json::to_string(&text).map_err(|error| StoreError::corrupt(error.to_string()))
-    }
-
-    /// What a job is to hold.
-    ///
-    /// Errors: `Corrupt` when the filter is not what `to_text` writes.
-    pub fn of(row: &ExportRow) -> Result<Self, StoreError> {
-        let corrupt = || StoreError::corrupt(format!("filter of {}", row.id));
-        let text: ScopeText = serde_json::from_str(&row.filter)
-            .map_err(|error| StoreError::corrupt(format!("filter of {}: {error}", row.id)))?;
-        let patterns = text.actions.iter();
-        let actions = patterns.map(|action| EventPattern::parse("actions", action).ok());
-        let filter = AuditFilter {
-            organization: Some(row.organization_id),
-            actions: actions.collect::<Option<_>>().ok_or_else(corrupt)?,
-            actor_ids: text.actor_ids,
-            actor_names: text.actor_names,
-            targets: text.targets,
-            from: Some(row.range_start),
-            until: Some(row.range_end),
-            search: None,
-        };
-        Ok(Self {
-            filter,
-            size: text.size,
-        })
-    }
+    /// The signed note against which proofs are made; `None` for a format without.
+    pub checkpoint: Option<String>,
+    pub checkpoint_size: Option<i64>,
+    /// How far authorities were looked for; `None` until the entries are written.
+    pub authorities_through: Option<i64>,
 }
 
 /// Inserts a job.
@@ -204,10 +151,33 @@ pub async fn advance(
             audit_log_exports::written_through.eq(row.written_through),
             audit_log_exports::entries.eq(row.entries),
             audit_log_exports::updated_at.eq(row.updated_at),
+            audit_log_exports::authorities_through.eq(row.authorities_through),
         ))
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Begins an export anew: what was written of it goes, and `row` says what it is to hold now.
+///
+/// Shape: the caller has taken the export in this transaction, after the environment's lock.
+pub async fn restart(conn: &mut Conn, row: &ExportRow) -> Result<(), StoreError> {
+    diesel::delete(audit_log_export_chunks::table)
+        .filter(audit_log_export_chunks::environment_id.eq(row.environment_id))
+        .filter(audit_log_export_chunks::export_id.eq(row.id))
+        .execute(conn)
+        .await?;
+    diesel::update(audit_log_exports::table)
+        .filter(audit_log_exports::environment_id.eq(row.environment_id))
+        .filter(audit_log_exports::id.eq(row.id))
+        .set((
+            audit_log_exports::filter.eq(&row.filter),
+            audit_log_exports::checkpoint.eq(&row.checkpoint),
+            audit_log_exports::checkpoint_size.eq(row.checkpoint_size),
+        ))
+        .execute(conn)
+        .await?;
+    advance(conn, row, None).await
 }
 
 /// How many chunks an export has.

@@ -340,7 +340,7 @@ pub async fn page(
 }
 
 /// An entry as an export carries it.
-#[derive(Queryable)]
+#[derive(Debug, Queryable)]
 pub struct ExportRow {
     pub leaf_index: i64,
     pub object: String,

@@ -109,13 +109,16 @@ diesel::table! {
         organization_id -> Uuid,
         format -> Text,
         filter -> Text,
-        range_start -> Timestamptz,
-        range_end -> Timestamptz,
+        range_start -> Nullable<Timestamptz>,
+        range_end -> Nullable<Timestamptz>,
         state -> Text,
         written_through -> Nullable<Int8>,
         entries -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        checkpoint -> Nullable<Text>,
+        checkpoint_size -> Nullable<Int8>,
+        authorities_through -> Nullable<Int8>,
     }
 }
 

@@ -1,22 +1,22 @@
 //! Exports of audit logs, made in the background on every server.
 //!
 //! Invariant: a chunk and the place it reaches are one transaction, so what is broken off goes on after its last
-//! chunk, on whichever server; and a server passes over what another one is at. Jobs take turns, a chunk each.
+//! chunk, on whichever server; and a server passes over what another one is at. Exports take turns, a chunk each.
 
 use std::time::Duration;
 
 use diesel_async::AsyncConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::audit_export::ExportState;
+use crate::domain::audit_export::{ExportFormat, ExportState};
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::time::Clock;
-use crate::store::audit_exports::{self, ExportRow, Scope};
-use crate::store::{Conn, Store, StoreError, audit_logs};
+use crate::store::audit_exports::{self, ExportRow};
+use crate::store::{Conn, Store, StoreError};
 
+mod anew;
 mod csv;
-
-use csv::Sheet;
+mod ndjson;
 
 /// How often a server looks for what another one has left; its own exports wake it at once.
 const POLL: Duration = Duration::from_millis(500);
@@ -29,6 +29,22 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 /// Entries that are read at a time: a few until their size is known, then about a chunk's worth.
 const FIRST_PAGE: i64 = 100;
 const PAGE_MAX: i64 = 1_000;
+
+/// What came of one turn.
+enum Turn {
+    /// A chunk is written, or the end is.
+    Moved,
+    /// Another server is at it, or it is done.
+    Passed,
+    /// The trail has lost something that the export's checkpoint still shows.
+    Overtaken,
+}
+
+/// What a turn is to add to an export.
+enum Filled {
+    Chunk(Vec<u8>),
+    Overtaken,
+}
 
 /// Makes exports until `stop`.
 pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
@@ -56,7 +72,7 @@ pub async fn make_pending(store: &Store, clock: &Clock) -> Result<(), StoreError
     loop {
         let mut moved = false;
         for (environment, id) in audit_exports::pending(&mut conn, TURNS).await? {
-            moved |= write_chunk(&mut conn, clock, environment, id).await?;
+            moved |= write_chunk(&mut conn, store, clock, environment, id).await?;
         }
         if !moved {
             return Ok(());
@@ -69,71 +85,66 @@ pub async fn make_pending(store: &Store, clock: &Clock) -> Result<(), StoreError
 /// An export that cannot be made becomes an error, so that the others go on.
 pub async fn write_chunk(
     conn: &mut Conn,
+    store: &Store,
     clock: &Clock,
     environment: EnvironmentId,
     id: AuditLogExportId,
 ) -> Result<bool, StoreError> {
-    conn.transaction(async |conn| {
-        let Some(mut row) = audit_exports::take(conn, environment, id).await? else {
-            return Ok(false);
-        };
-        row.updated_at = clock.now();
-        let number = audit_exports::chunk_count(conn, environment, id).await?;
-        let mut next = row.clone();
-        match fill(conn, &mut next, number == 0).await {
-            Ok(bytes) => {
-                let chunk = (!bytes.is_empty()).then_some((number, bytes.as_slice()));
-                audit_exports::advance(conn, &next, chunk).await?;
-            }
-            Err(StoreError::Corrupt(fault)) => {
-                tracing::error!(export = %id, fault, "an export cannot be made");
-                ExportState::Failed.as_str().clone_into(&mut row.state);
-                audit_exports::advance(conn, &row, None).await?;
-            }
-            Err(
-                error @ (StoreError::Conflict { .. }
-                | StoreError::Unavailable(_)
-                | StoreError::Query(_)),
-            ) => return Err(error),
-        }
-        Ok(true)
-    })
-    .await
-}
-
-/// Fills a chunk and moves `row` on; the export is ready when nothing is left.
-async fn fill(conn: &mut Conn, row: &mut ExportRow, first: bool) -> Result<Vec<u8>, StoreError> {
-    let Scope { filter, size } = Scope::of(row)?;
-    let mut sheet = Sheet::new(first)?;
-    let mut limit = FIRST_PAGE;
-    loop {
-        let after = row.written_through.unwrap_or(-1);
-        let page = audit_logs::export_page(conn, row.environment_id, &filter, after, limit).await?;
-        let full = i64::try_from(page.len()).is_ok_and(|read| read == limit);
-        let mut read_bytes = 0;
-        for entry in &page {
-            if entry.leaf_index >= size {
-                return finish(row, sheet);
-            }
-            if sheet.len() >= CHUNK_BYTES {
-                return sheet.into_bytes();
-            }
-            sheet.push(&entry.object)?;
-            row.written_through = Some(entry.leaf_index);
-            row.entries += 1;
-            read_bytes += entry.object.len();
-        }
-        if !full {
-            return finish(row, sheet);
-        }
-        let each = read_bytes.div_ceil(page.len().max(1)).max(1);
-        limit = i64::try_from(CHUNK_BYTES / each)
-            .unwrap_or(PAGE_MAX)
-            .clamp(1, PAGE_MAX);
+    let turn = conn
+        .transaction(async |conn| {
+            let Some(row) = audit_exports::take(conn, environment, id).await? else {
+                return Ok(Turn::Passed);
+            };
+            settle(conn, clock, row).await
+        })
+        .await?;
+    match turn {
+        Turn::Moved => Ok(true),
+        Turn::Passed => Ok(false),
+        Turn::Overtaken => anew::begin(conn, store, clock, environment, id).await,
     }
 }
 
-fn finish(row: &mut ExportRow, sheet: Sheet) -> Result<Vec<u8>, StoreError> {
+/// Fills a chunk of an export that this transaction has taken.
+async fn settle(conn: &mut Conn, clock: &Clock, mut row: ExportRow) -> Result<Turn, StoreError> {
+    row.updated_at = clock.now();
+    let number = audit_exports::chunk_count(conn, row.environment_id, row.id).await?;
+    let mut next = row.clone();
+    let filled = match ExportFormat::parse(&row.format) {
+        Some(ExportFormat::Csv) => csv::fill(conn, &mut next, number == 0).await,
+        Some(ExportFormat::Ndjson) => ndjson::fill(conn, &mut next, number == 0).await,
+        None => Err(StoreError::corrupt(format!("format of {}", row.id))),
+    };
+    match filled {
+        Ok(Filled::Overtaken) => return Ok(Turn::Overtaken),
+        Ok(Filled::Chunk(bytes)) => {
+            let chunk = (!bytes.is_empty()).then_some((number, bytes.as_slice()));
+            audit_exports::advance(conn, &next, chunk).await?;
+        }
+        Err(StoreError::Corrupt(fault)) => fail(conn, row, &fault).await?,
+        Err(
+            error @ (StoreError::Conflict { .. }
+            | StoreError::Unavailable(_)
+            | StoreError::Query(_)),
+        ) => return Err(error),
+    }
+    Ok(Turn::Moved)
+}
+
+async fn fail(conn: &mut Conn, mut row: ExportRow, fault: &str) -> Result<(), StoreError> {
+    tracing::error!(export = %row.id, fault, "an export cannot be made");
+    ExportState::Failed.as_str().clone_into(&mut row.state);
+    audit_exports::advance(conn, &row, None).await
+}
+
+fn finish(row: &mut ExportRow) {
     ExportState::Ready.as_str().clone_into(&mut row.state);
-    sheet.into_bytes()
+}
+
+/// How many entries of about `each` bytes go into what is left of a chunk.
+fn page_size(written: usize, each: usize) -> i64 {
+    let left = CHUNK_BYTES.saturating_sub(written);
+    i64::try_from(left / each.max(1))
+        .unwrap_or(PAGE_MAX)
+        .clamp(1, PAGE_MAX)
 }

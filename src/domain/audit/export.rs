@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::content::push_string;
 use super::entry::{AuditEntry, Content};
 use super::leaf::{Commitments, Salts};
+use super::line::{StoredLine, push_expired};
 use super::stored::{Opening, StoredFault};
 use crate::domain::id::OrganizationId;
 use crate::domain::merkle::Hash;
@@ -23,6 +24,10 @@ use crate::domain::time;
 /// Why a line is none of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LineFault {
+    #[error("not text in UTF-8")]
+    NotText,
+    #[error("longer than any line of an export")]
+    TooLong,
     #[error("not the expected JSON object: {0}")]
     NotAnObject(String),
     #[error("{0} is not well-formed")]
@@ -153,24 +158,21 @@ struct EntryText<'a> {
 
 impl EntryLine {
     pub fn render(&self) -> String {
-        let name = if self.is_authority {
-            "authority"
-        } else {
-            "entry"
-        };
         let object = self.entry.render_object();
-        let mut text = format!(r#"{{"{name}":{object},"salts":"#);
-        match self.entry.content() {
-            Content::Kept { salts, .. } => {
-                push_list(&mut text, salts.as_slice().iter().map(hex::encode));
-                text.push_str(r#","commitments":null"#);
-            }
-            Content::Redacted { commitments } => {
-                text.push_str(r#"null,"commitments":"#);
-                push_list(&mut text, commitments.as_slice());
-            }
-        }
-        push_proof(&mut text, &self.leaf_hash, self.inclusion.as_deref());
+        let (salts, commitments) = match self.entry.content() {
+            Content::Kept { salts, .. } => (Some(salts.to_bytes()), None),
+            Content::Redacted { commitments } => (None, Some(commitments.to_bytes())),
+        };
+        let line = StoredLine {
+            object: &object,
+            salts: salts.as_deref(),
+            commitments: commitments.as_deref(),
+            leaf_hash: &self.leaf_hash,
+            inclusion: self.inclusion.as_deref(),
+            is_authority: self.is_authority,
+        };
+        let mut text = String::with_capacity(object.len() + 2048);
+        line.push_to(&mut text);
         text
     }
 
@@ -211,8 +213,13 @@ struct ExpiredIndex {
 
 impl ExpiredLine {
     pub fn render(&self) -> String {
-        let mut text = format!(r#"{{"expired":{{"index":{}}}"#, self.index);
-        push_proof(&mut text, &self.leaf_hash, self.inclusion.as_deref());
+        let mut text = String::with_capacity(2048);
+        push_expired(
+            &mut text,
+            self.index,
+            &self.leaf_hash,
+            self.inclusion.as_deref(),
+        );
         text
     }
 
@@ -285,26 +292,6 @@ fn parse_salts(texts: &[String]) -> Result<Salts, LineFault> {
         salts.push(salt);
     }
     Ok(Salts::new(salts))
-}
-
-/// Writes the members that every line of a leaf ends with.
-fn push_proof(text: &mut String, leaf_hash: &Hash, inclusion: Option<&[Hash]>) {
-    let _infallible = write!(text, r#","leaf_hash":"{leaf_hash}","inclusion":"#);
-    match inclusion {
-        Some(hashes) => push_list(text, hashes),
-        None => text.push_str("null"),
-    }
-    text.push('}');
-}
-
-/// Writes an array of strings that need no escapes.
-fn push_list<T: std::fmt::Display>(text: &mut String, items: impl IntoIterator<Item = T>) {
-    text.push('[');
-    for (number, item) in items.into_iter().enumerate() {
-        let comma = if number > 0 { "," } else { "" };
-        let _infallible = write!(text, r#"{comma}"{item}""#);
-    }
-    text.push(']');
 }
 
 /// Writes a string that needs no escapes, or null.

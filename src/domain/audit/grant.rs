@@ -66,6 +66,14 @@ impl LeafSet {
         self.ranges.insert(first, last);
     }
 
+    /// Whether some leaf is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.ranges().any(|(first, last)| {
+            let before = other.ranges.range(..=last).next_back();
+            before.is_some_and(|(_, &end)| end >= first)
+        })
+    }
+
     /// First and last of each range.
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ranges.iter().map(|(&first, &last)| (first, last))
@@ -144,6 +152,11 @@ pub fn leaf_targets(leaves: &LeafSet, reserved: usize) -> Vec<Vec<Identity>> {
     chunks
         .map(|ids| ids.iter().map(identity).collect())
         .collect()
+}
+
+/// The leaves that an entry names as redacted or expired; none when it is about something else.
+pub fn named_leaves(entry: &AuditEntry) -> LeafSet {
+    Grant::of(entry).map_or_else(LeafSet::default, |grant| grant.leaves)
 }
 
 /// What an entry excuses.

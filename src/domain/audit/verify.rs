@@ -12,7 +12,7 @@ mod link;
 mod report;
 mod run;
 
-use super::export::{EntryLine, ExpiredLine, ExportEnd, ExportHeader};
+use super::export::{EntryLine, ExpiredLine, ExportEnd, ExportHeader, LineFault};
 use super::grant::Grant;
 use crate::domain::checkpoint::{Checkpoint, VerifyingKey};
 use crate::domain::merkle::{Hash, verify_inclusion};
@@ -123,6 +123,20 @@ impl<'t> Verifier<'t> {
                 Err(finding)
             }
         }
+    }
+
+    /// Takes note of a line that is no text, or is too long to be read.
+    ///
+    /// Errors: always, as [`Verifier::read`] does.
+    pub fn refuse(&mut self, fault: LineFault) -> Result<(), Finding> {
+        self.line += 1;
+        let finding = match &self.state {
+            State::Reading(reading) => reading.unreadable(self.line, fault),
+            State::Broken(finding) => finding.clone(),
+            State::Beginning | State::Ended(_) => Finding::unreadable(self.line, fault),
+        };
+        self.state = State::Broken(finding.clone());
+        Err(finding)
     }
 
     /// Says what came out, once there are no more lines.
@@ -244,7 +258,7 @@ impl Reading {
     }
 
     /// A line that cannot be read stands where the next entry should.
-    fn unreadable(&self, line: u64, fault: super::LineFault) -> Finding {
+    fn unreadable(&self, line: u64, fault: LineFault) -> Finding {
         match self.run.expected() {
             Some(index) => Finding::at_leaf(line, index, None, What::Unreadable(fault)),
             None => Finding::unreadable(line, fault),

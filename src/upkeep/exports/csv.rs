@@ -9,7 +9,9 @@ use csv::{Terminator, Writer, WriterBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::store::StoreError;
+use super::{CHUNK_BYTES, FIRST_PAGE, Filled, finish, page_size};
+use crate::store::audit_exports::{ExportRow, Scope};
+use crate::store::{Conn, StoreError, audit_logs};
 
 const COLUMNS: [&str; 15] = [
     "id",
@@ -29,8 +31,43 @@ const COLUMNS: [&str; 15] = [
     "index",
 ];
 
+/// Fills a chunk and moves `row` on; the export is ready when nothing is left.
+pub(super) async fn fill(
+    conn: &mut Conn,
+    row: &mut ExportRow,
+    first: bool,
+) -> Result<Filled, StoreError> {
+    let Scope { filter, size, .. } = Scope::of(row)?;
+    let mut sheet = Sheet::new(first)?;
+    let mut limit = FIRST_PAGE;
+    loop {
+        let after = row.written_through.unwrap_or(-1);
+        let page = audit_logs::export_page(conn, row.environment_id, &filter, after, limit).await?;
+        let full = i64::try_from(page.len()).is_ok_and(|read| read == limit);
+        let mut read_bytes = 0;
+        for entry in &page {
+            if entry.leaf_index >= size {
+                finish(row);
+                return sheet.into_chunk();
+            }
+            if sheet.len() >= CHUNK_BYTES {
+                return sheet.into_chunk();
+            }
+            sheet.push(&entry.object)?;
+            row.written_through = Some(entry.leaf_index);
+            row.entries += 1;
+            read_bytes += entry.object.len();
+        }
+        if !full {
+            finish(row);
+            return sheet.into_chunk();
+        }
+        limit = page_size(0, read_bytes.div_ceil(page.len().max(1)));
+    }
+}
+
 /// Rows on their way into a chunk.
-pub(super) struct Sheet {
+struct Sheet {
     writer: Writer<Vec<u8>>,
     /// Bytes of the cells, a little less than what they take when written.
     bytes: usize,
@@ -74,7 +111,7 @@ struct Context {
 
 impl Sheet {
     /// An empty sheet, or one that begins with the header row.
-    pub(super) fn new(with_header: bool) -> Result<Self, StoreError> {
+    fn new(with_header: bool) -> Result<Self, StoreError> {
         let writer = WriterBuilder::new()
             .terminator(Terminator::CRLF)
             .from_writer(Vec::new());
@@ -88,7 +125,7 @@ impl Sheet {
     /// Adds an entry, given as it is stored.
     ///
     /// Errors: `Corrupt` when it is no entry.
-    pub(super) fn push(&mut self, object: &str) -> Result<(), StoreError> {
+    fn push(&mut self, object: &str) -> Result<(), StoreError> {
         let entry: Entry<'_> = serde_json::from_str(object)
             .map_err(|error| StoreError::corrupt(format!("an audit log entry: {error}")))?;
         let context = entry.context.unwrap_or_default();
@@ -124,11 +161,15 @@ impl Sheet {
     }
 
     /// About how many bytes are in it.
-    pub(super) const fn len(&self) -> usize {
+    const fn len(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn into_bytes(self) -> Result<Vec<u8>, StoreError> {
+    fn into_chunk(self) -> Result<Filled, StoreError> {
+        self.into_bytes().map(Filled::Chunk)
+    }
+
+    fn into_bytes(self) -> Result<Vec<u8>, StoreError> {
         let bytes = self.writer.into_inner();
         bytes.map_err(|error| StoreError::corrupt(format!("a chunk of CSV: {error}")))
     }

@@ -142,6 +142,33 @@ fn count(set: &LeafSet) -> u64 {
     set.ranges().map(|(first, last)| last - first + 1).sum()
 }
 
+impl Verdict {
+    /// The word for scripts.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Intact => "intact",
+            Self::Undecided => "undecided",
+            Self::Broken(_) => "broken",
+        }
+    }
+}
+
+impl Unchecked {
+    /// The word for scripts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingRetained => "nothing_retained",
+            Self::RetainedUnlinked { .. } => "retained_unlinked",
+            Self::AfterCheckpoint { .. } => "after_checkpoint",
+            Self::Filtered => "filtered",
+            Self::NotHeld { .. } => "not_held",
+            Self::Redacted { .. } => "redacted",
+            Self::Expired { .. } => "expired",
+            Self::GrantedAfterRetained { .. } => "granted_after_retained",
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.verdict {

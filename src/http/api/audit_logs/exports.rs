@@ -20,7 +20,9 @@ use input::CreateExport;
 
 /// Create an export
 ///
-/// Made in the background: ask for it until its state is `ready`, then fetch `url`, which needs no key.
+/// Made in the background: ask for it until its state is `ready`, then fetch `url`, which needs no key. An
+/// `ndjson` export carries each entry with its proof against a checkpoint that is taken with the request; without
+/// a range it is the whole log. Its range is one of `recorded_at`, that of `csv` one of `occurred_at`.
 #[utoipa::path(
     post, path = "/audit_logs/exports", tag = "Audit logs",
     request_body = CreateExport,
@@ -84,12 +86,16 @@ pub(in crate::http::api) async fn get_audit_log_export(
         ("expires" = i64, Query, description = "As the `url` has it."),
         ("signature" = String, Query, description = "As the `url` has it."),
     ),
-    responses((status = 200, body = String, content_type = "text/csv; charset=utf-8",
-        description = "The file: RFC 4180, in UTF-8, with one header row.")),
+    responses((status = 200, content(
+        (String = "text/csv; charset=utf-8"),
+        (String = "application/x-ndjson"),
+    ), description = "The file. CSV: RFC 4180, in UTF-8, with one header row. NDJSON: one JSON object a line; \
+        `tidings audit verify` checks it without the platform.")),
 )]
 pub(in crate::http::api) async fn download_audit_log_export(link: SignedExport) -> Answer {
     let SignedExport(file) = link;
-    let name = format!("attachment; filename=\"{}.csv\"", file.id());
+    let format = file.format();
+    let name = format!("attachment; filename=\"{}.{}\"", file.id(), format.as_str());
     let chunks = stream::try_unfold(file, async |mut file| {
         // The status has been sent: all that a failure can do now is to break the answer off.
         let chunk = file.next_chunk().await.inspect_err(|error| {
@@ -98,7 +104,7 @@ pub(in crate::http::api) async fn download_audit_log_export(link: SignedExport) 
         Ok::<_, AppError>(chunk?.map(|chunk| (chunk, file)))
     });
     Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .insert_header((CONTENT_TYPE, format.content_type()))
         .insert_header((CONTENT_DISPOSITION, name))
         .streaming(chunks))
 }

@@ -17,8 +17,8 @@ pub(in crate::http::api) struct ExportBody<'a> {
     object: &'static str,
     #[schema(value_type = String, example = "audit_log_export_01KDWX4V00000000000000TEST")]
     id: AuditLogExportId,
-    #[schema(value_type = String)]
-    organization_id: OrganizationId,
+    /// `environment` for the environment's own audit log.
+    organization_id: String,
     #[schema(value_type = FormatWord, inline)]
     format: &'static str,
     #[schema(value_type = StateWord, inline)]
@@ -40,6 +40,15 @@ pub(in crate::http::api) struct ExportBody<'a> {
 pub(in crate::http::api) struct ProgressBody {
     /// Entries that are written so far.
     entries: u64,
+    /// How many there will be; left out where filters leave that open until the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    total: Option<u64>,
+}
+
+/// How an audit log is named: by its organization's id, or by the word for the environment's own.
+fn trail(organization: Option<OrganizationId>) -> String {
+    organization.map_or_else(|| "environment".to_owned(), |id| id.to_string())
 }
 
 #[derive(ToSchema)]
@@ -57,11 +66,12 @@ impl<'a> From<&'a Export> for ExportBody<'a> {
         Self {
             object: "audit_log_export",
             id: export.id,
-            organization_id: export.organization,
+            organization_id: trail(export.organization),
             format: export.format.as_str(),
             state: export.state.as_str(),
             progress: ProgressBody {
                 entries: export.entries,
+                total: export.total,
             },
             url: export.url.as_deref(),
             created_at: export.created_at,

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::Noun;
-use crate::domain::audit_export::{ExportFormat, NewExport};
+use crate::domain::audit_export::{ExportFormat, ExportRange, NewExport};
 use crate::domain::event::EventPattern;
+use crate::domain::id::OrganizationId;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::EXPORT_FILTER_VALUES_MAX;
 use crate::domain::time;
@@ -21,13 +22,13 @@ pub(in crate::http::api) struct CreateExport<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = String, required)]
     organization_id: Member<'a, String>,
-    /// Occurred at this time or later.
+    /// Occurred at this time or later; in `ndjson`, recorded. Only `ndjson` may go without a range.
     #[serde(borrow, default)]
-    #[schema(value_type = String, required, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     range_start: Member<'a, String>,
-    /// Occurred at this time or earlier.
+    /// Occurred at this time or earlier; in `ndjson`, recorded.
     #[serde(borrow, default)]
-    #[schema(value_type = String, required, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     range_end: Member<'a, String>,
     /// Actions, and patterns such as `user.*`.
     #[serde(borrow, default)]
@@ -58,6 +59,7 @@ pub(in crate::http::api) struct CreateExport<'a> {
 #[expect(dead_code, reason = "describes `format` to OpenAPI")]
 pub(in crate::http::api) enum FormatWord {
     Csv,
+    Ndjson,
 }
 
 impl CreateExport<'_> {
@@ -66,8 +68,6 @@ impl CreateExport<'_> {
     pub(super) fn parse(&self) -> Result<NewExport, Problem> {
         let mut reader = Reader::new("");
         let organization = reader.required("organization_id", &self.organization_id);
-        let range_start = moment(&mut reader, "range_start", &self.range_start);
-        let range_end = moment(&mut reader, "range_end", &self.range_end);
         let names = values(&mut reader, "actions", &self.actions);
         let parsed = names.iter().enumerate();
         let actions = parsed
@@ -82,28 +82,48 @@ impl CreateExport<'_> {
         let format = reader
             .optional("format", &self.format)
             .and_then(|word| format(&mut reader, &word));
-        let (Some(organization), Some(range_start), Some(range_end)) =
-            (organization, range_start, range_end)
-        else {
+        let format = format.unwrap_or_default();
+        let range = self.range(&mut reader, format);
+        let (Some(organization), Some(range)) = (organization, range) else {
             return Err(reader.into_faults().into());
         };
         reader.check()?;
-        if range_start > range_end {
+        if range.is_some_and(|range| range.start > range.end) {
             return Err(Problem::of(Code::InvalidAuditLogExportRangeDate));
         }
         Ok(NewExport {
-            organization: organization
-                .parse()
-                .map_err(|_fault| Problem::not_found(Noun::Organization, &organization))?,
-            range_start,
-            range_end,
+            organization: trail(&organization)?,
+            range,
             actions,
             actor_names,
             actor_ids,
             target_types,
-            format: format.unwrap_or_default(),
+            format,
         })
     }
+
+    /// `None` after a fault; `Some(None)` for the whole log, which only a format with proofs gives.
+    fn range(&self, reader: &mut Reader<'_>, format: ExportFormat) -> Option<Option<ExportRange>> {
+        let is_left_out = self.range_start.is_absent() && self.range_end.is_absent();
+        if format == ExportFormat::Ndjson && is_left_out {
+            return Some(None);
+        }
+        let start = moment(reader, "range_start", &self.range_start);
+        let end = moment(reader, "range_end", &self.range_end);
+        Some(Some(ExportRange {
+            start: start?,
+            end: end?,
+        }))
+    }
+}
+
+/// The word `environment` names the environment's own audit log.
+fn trail(text: &str) -> Result<Option<OrganizationId>, Problem> {
+    if text == "environment" {
+        return Ok(None);
+    }
+    let organization = text.parse().map(Some);
+    organization.map_err(|_fault| Problem::not_found(Noun::Organization, &text))
 }
 
 fn moment(
@@ -130,14 +150,13 @@ fn values(reader: &mut Reader<'_>, name: &str, member: &Member<'_, Vec<String>>)
 }
 
 fn format(reader: &mut Reader<'_>, word: &str) -> Option<ExportFormat> {
-    let invalid = || Invalid::new("format", "invalid_format", "format must be csv.");
+    let invalid = || Invalid::new("format", "invalid_format", "format must be csv or ndjson.");
     reader.take(ExportFormat::parse(word).ok_or_else(invalid))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::OrganizationId;
 
     fn parse(text: &str) -> Result<NewExport, Code> {
         let sent: CreateExport<'_> = serde_json::from_str(text).expect("an object");
@@ -160,7 +179,21 @@ mod tests {
         assert_eq!(new.target_types, ["team"]);
         assert_eq!(new.actions.len(), 1);
         assert_eq!(new.format, ExportFormat::Csv);
-        assert_eq!(time::to_text(new.range_end), "2026-01-01T23:00:00.000Z");
+        let range = new.range.expect("a range");
+        assert_eq!(time::to_text(range.end), "2026-01-01T23:00:00.000Z");
+    }
+
+    #[test]
+    fn an_export_with_proofs_may_be_of_the_whole_log_and_of_the_environment() {
+        let whole = parse(r#"{"organization_id":"environment","format":"ndjson"}"#).expect("good");
+        let part = parse(&body(r#""range_end":"2026-01-02","format":"ndjson""#)).expect("good");
+
+        assert_eq!(whole.organization, None);
+        assert_eq!(whole.format, ExportFormat::Ndjson);
+        assert_eq!(whole.range, None);
+        assert!(part.range.is_some());
+        let half = body(r#""format":"ndjson""#);
+        assert_eq!(parse(&half), Err(Code::InvalidRequestParameters));
     }
 
     #[test]
@@ -168,7 +201,8 @@ mod tests {
         for shape in [
             r#""range_end":"yesterday""#,
             r#""range_end":"2026-01-02","format":"xml""#,
-            r#""range_end":"2026-01-02","format":"ndjson""#,
+            r#""range_end":null,"format":"ndjson""#,
+            r#""actions":[]"#,
             r#""range_end":"2026-01-02","actions":["a b"]"#,
             r#""range_end":"2026-01-02","actor_ids":"a""#,
             r#""range_end":null"#,

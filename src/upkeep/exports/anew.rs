@@ -1,0 +1,63 @@
+//! Beginning an export anew, against a new checkpoint.
+//!
+//! Invariant: an export shows as incomplete only what an entry under its checkpoint names. What was redacted or has
+//! expired after the checkpoint and before it was written is named by a later entry, so the checkpoint must be later
+//! too, and with it every proof. Each time takes a redaction or a retention run, so an export ends.
+//!
+//! Takes the environment's lock before the export, as whoever deletes exports does.
+
+use diesel_async::AsyncConnection;
+
+use super::fail;
+use crate::domain::id::{AuditLogExportId, EnvironmentId};
+use crate::domain::time::Clock;
+use crate::ingest::checkpoint_within;
+use crate::store::audit_exports::{self, ExportRow, Scope, Span};
+use crate::store::{Conn, Store, StoreError, events};
+
+/// Begins an export anew; answers whether it was there to be taken.
+pub(super) async fn begin(
+    conn: &mut Conn,
+    store: &Store,
+    clock: &Clock,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+) -> Result<bool, StoreError> {
+    let Some(row) = audit_exports::find(conn, environment, id).await? else {
+        return Ok(false);
+    };
+    let span = span(conn, &row).await?;
+    conn.transaction(async |conn| {
+        let lock = events::lock(conn, environment).await?;
+        let Some(mut row) = audit_exports::take(conn, environment, id).await? else {
+            return Ok(false);
+        };
+        row.updated_at = clock.now();
+        let now = clock.for_database();
+        let organization = row.organization_id;
+        let taken = checkpoint_within(conn, &lock, now, store.vault(), organization).await?;
+        let covered = row.checkpoint_size.map_or(0, i64::unsigned_abs);
+        let later = taken.filter(|taken| taken.size > covered);
+        let Some(checkpoint) = later else {
+            let fault = "entries name lost leaves and are not in the tree";
+            fail(conn, row, fault).await?;
+            return Ok(true);
+        };
+        let scope = Scope::of(&row)?;
+        row.cover(scope.filter, checkpoint.note, checkpoint.size, span)?;
+        audit_exports::restart(conn, &row).await?;
+        tracing::info!(export = %id, "an export begins anew: its trail has lost entries");
+        Ok(true)
+    })
+    .await
+}
+
+async fn span(conn: &mut Conn, row: &ExportRow) -> Result<Option<Span>, StoreError> {
+    let (Some(start), Some(end)) = (row.range_start, row.range_end) else {
+        return Ok(None);
+    };
+    let (environment, organization) = (row.environment_id, row.organization_id);
+    audit_exports::span(conn, environment, organization, start, end)
+        .await
+        .map(Some)
+}

@@ -1,0 +1,135 @@
+//! Authorities: the entries outside of an export that name redacted leaves inside it.
+//!
+//! Invariant: an authority is written only if the export needs it and does not hold it anyway. Memory grows with
+//! the runs of redacted entries that the export holds, as the verifier's does. Does not judge: a redacted entry
+//! that nobody names is written as it is, and the verifier finds it.
+
+use super::proofs::Proofs;
+use super::{Entry, Work, line};
+use crate::domain::audit::{
+    AuditEntry, Commitments, EXPIRED_ACTION, LeafSet, Opening, Salts, named_leaves,
+};
+use crate::domain::id::EnvironmentId;
+use crate::store::audit_exports::{self, Scope};
+use crate::store::{Conn, StoreError};
+
+/// Authorities that are read at a time.
+const PAGE: i64 = 100;
+/// Redacted leaves that are read at a time.
+const LEAVES: i64 = 10_000;
+
+pub(super) enum Outcome {
+    Full,
+    Done,
+    /// An authority has itself expired since the checkpoint was taken.
+    Overtaken,
+}
+
+/// Writes authorities until the chunk is full or none is left.
+pub(super) async fn write(conn: &mut Conn, work: &mut Work<'_>) -> Result<Outcome, StoreError> {
+    let mut after = work.row.authorities_through.unwrap_or(-1);
+    let mut needed = None;
+    loop {
+        work.row.authorities_through = Some(after);
+        if work.is_full() {
+            return Ok(Outcome::Full);
+        }
+        let page = next(conn, work, after).await?;
+        let Some(last) = page.last() else { break };
+        after = last.leaf_index;
+        let needed = match &mut needed {
+            Some(needed) => needed,
+            // Most trails have no redaction, and then nobody needs to look for redacted entries.
+            none => none.insert(redacted(conn, work).await?),
+        };
+        let page = outside(conn, &work.scope, work.row.environment_id, page).await?;
+        let proofs = Proofs::load(
+            conn,
+            work.row,
+            work.size,
+            page.iter().map(|entry| entry.leaf_index),
+        );
+        let proofs = proofs.await?;
+        for entry in &page {
+            if named(entry)?.meets(needed) {
+                let (leaf, proof) = (proofs.leaf(entry.leaf_index)?, proofs.of(entry.leaf_index)?);
+                line(entry, true, &leaf, &proof).push_to(&mut work.text);
+                work.text.push('\n');
+            }
+        }
+    }
+    match is_unnamed(conn, work).await? {
+        true => Ok(Outcome::Overtaken),
+        false => Ok(Outcome::Done),
+    }
+}
+
+async fn next(conn: &mut Conn, work: &Work<'_>, after: i64) -> Result<Vec<Entry>, StoreError> {
+    let (environment, organization) = (work.row.environment_id, work.row.organization_id);
+    let between = (after, work.size);
+    audit_exports::authorities(conn, environment, organization, between, PAGE).await
+}
+
+/// Those that the export does not hold by itself.
+async fn outside(
+    conn: &mut Conn,
+    scope: &Scope,
+    environment: EnvironmentId,
+    mut page: Vec<Entry>,
+) -> Result<Vec<Entry>, StoreError> {
+    let leaves: Vec<i64> = page.iter().map(|entry| entry.leaf_index).collect();
+    let shown = audit_exports::shown_among(conn, environment, &scope.filter, &leaves).await?;
+    page.retain(|entry| {
+        let in_range = (scope.first..scope.size).contains(&entry.leaf_index);
+        !(in_range && shown.contains(&entry.leaf_index))
+    });
+    Ok(page)
+}
+
+/// The redacted leaves that the export holds.
+async fn redacted(conn: &mut Conn, work: &Work<'_>) -> Result<LeafSet, StoreError> {
+    let mut set = LeafSet::default();
+    let mut after = work.scope.first - 1;
+    loop {
+        let between = (after, work.scope.size);
+        let environment = work.row.environment_id;
+        let filter = &work.scope.filter;
+        let page =
+            audit_exports::redacted_leaves(conn, environment, filter, between, LEAVES).await?;
+        let Some(&last) = page.last() else {
+            return Ok(set);
+        };
+        for leaf in page {
+            set.insert(leaf.unsigned_abs());
+        }
+        after = last;
+    }
+}
+
+/// Whether an entry that the export may have had to show has expired since the checkpoint was taken.
+async fn is_unnamed(conn: &mut Conn, work: &Work<'_>) -> Result<bool, StoreError> {
+    let (environment, organization) = (work.row.environment_id, work.row.organization_id);
+    let late = audit_exports::changed_since(conn, environment, organization, work.size).await?;
+    for entry in &late {
+        if read(entry)?.action().as_str() == EXPIRED_ACTION {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The leaves that an entry names as redacted or expired.
+pub(super) fn named(entry: &Entry) -> Result<LeafSet, StoreError> {
+    Ok(named_leaves(&read(entry)?))
+}
+
+fn read(entry: &Entry) -> Result<AuditEntry, StoreError> {
+    let corrupt = |fault: String| StoreError::corrupt(format!("leaf {}: {fault}", entry.leaf_index));
+    let opening = match (&entry.salts, &entry.commitments) {
+        (Some(salts), _) => Salts::from_bytes(salts).map(Opening::Salts),
+        (None, Some(hashes)) => Commitments::from_bytes(hashes).map(Opening::Commitments),
+        (None, None) => None,
+    };
+    let opening = opening.ok_or_else(|| corrupt("its salts or commitments".to_owned()))?;
+    AuditEntry::from_stored(&entry.object, opening).map_err(|fault| corrupt(fault.to_string()))
+}
