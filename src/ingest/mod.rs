@@ -10,11 +10,9 @@ mod fanout;
 mod memory;
 mod plan;
 mod recorder;
-mod seam;
 mod trails;
 
 pub use batch::{record_entries_within, record_within};
 pub use checkpoints::{checkpoint_within, checkpoints_within};
 pub use recorder::{RecordError, Recorder, RecorderSettings};
-pub use seam::{StoredCheckpoint, checkpoint_within};
 pub use trails::{NewItem, entry_id};

@@ -189,13 +189,15 @@ async fn an_export_expires_after_a_week_with_its_file() {
 async fn what_cannot_be_exported_is_refused() {
     let platform = TestPlatform::usual().await;
     let organization = organization(&platform).await;
-    let mut ndjson = wanted(&organization);
-    ndjson["format"] = json!("ndjson");
+    let mut other = wanted(&organization);
+    other["format"] = json!("xml");
+    let mut endless = wanted(&organization);
+    endless.as_object_mut().unwrap().remove("range_end");
     let mut inverted = wanted(&organization);
     inverted["range_end"] = json!("2025-12-31");
     let unknown = wanted("org_01KDWX4V00000000000000TEST");
 
-    for (body, status) in [(ndjson, 422), (inverted, 400), (unknown, 404)] {
+    for (body, status) in [(other, 422), (endless, 422), (inverted, 400), (unknown, 404)] {
         let reply = platform.client().post("/audit_logs/exports", &body).await;
         assert_eq!(reply.status, status, "{}", reply.text());
     }

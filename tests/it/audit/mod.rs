@@ -3,11 +3,16 @@
 mod checkpoints;
 mod event_types;
 mod exports;
+mod interrupted;
 mod kills;
+mod ndjson;
 mod proofs;
 mod published;
 mod recording;
+mod redaction;
 mod redactions;
 mod retention;
 mod schemas;
+mod tampering;
+mod trail;
 mod witness;

@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 
 use super::super::super::envelope::timestamp;
 use super::input::FormatWord;
+use crate::domain::audit::Trail;
 use crate::domain::audit_export::Export;
-use crate::domain::id::{AuditLogExportId, OrganizationId};
+use crate::domain::id::AuditLogExportId;
 
 /// A file made of an audit log.
 #[derive(Serialize, ToSchema)]
@@ -46,11 +47,6 @@ pub(in crate::http::api) struct ProgressBody {
     total: Option<u64>,
 }
 
-/// How an audit log is named: by its organization's id, or by the word for the environment's own.
-fn trail(organization: Option<OrganizationId>) -> String {
-    organization.map_or_else(|| "environment".to_owned(), |id| id.to_string())
-}
-
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "describes `state` to OpenAPI")]
@@ -66,7 +62,7 @@ impl<'a> From<&'a Export> for ExportBody<'a> {
         Self {
             object: "audit_log_export",
             id: export.id,
-            organization_id: trail(export.organization),
+            organization_id: Trail::of(export.organization).to_string(),
             format: export.format.as_str(),
             state: export.state.as_str(),
             progress: ProgressBody {

@@ -4,10 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::Noun;
+use super::super::trail;
 use crate::domain::audit_export::{ExportFormat, ExportRange, NewExport};
 use crate::domain::event::EventPattern;
-use crate::domain::id::OrganizationId;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::EXPORT_FILTER_VALUES_MAX;
 use crate::domain::time;
@@ -19,6 +18,7 @@ use crate::http::problem::{Code, Problem};
 #[schema(example = json!({"organization_id": "org_01KDWX4V00000000000000TEST",
     "range_start": "2026-01-01T00:00:00.000Z", "range_end": "2026-02-01T00:00:00.000Z", "actions": ["user.*"]}))]
 pub(in crate::http::api) struct CreateExport<'a> {
+    /// An organization's id, or `environment` for the environment's own audit log.
     #[serde(borrow, default)]
     #[schema(value_type = String, required)]
     organization_id: Member<'a, String>,
@@ -67,7 +67,7 @@ impl CreateExport<'_> {
     /// organization's id.
     pub(super) fn parse(&self) -> Result<NewExport, Problem> {
         let mut reader = Reader::new("");
-        let organization = reader.required("organization_id", &self.organization_id);
+        let organization = trail::in_body(&mut reader, &self.organization_id);
         let names = values(&mut reader, "actions", &self.actions);
         let parsed = names.iter().enumerate();
         let actions = parsed
@@ -92,7 +92,7 @@ impl CreateExport<'_> {
             return Err(Problem::of(Code::InvalidAuditLogExportRangeDate));
         }
         Ok(NewExport {
-            organization: trail(&organization)?,
+            organization: trail::parse(&organization)?.organization(),
             range,
             actions,
             actor_names,
@@ -115,15 +115,6 @@ impl CreateExport<'_> {
             end: end?,
         }))
     }
-}
-
-/// The word `environment` names the environment's own audit log.
-fn trail(text: &str) -> Result<Option<OrganizationId>, Problem> {
-    if text == "environment" {
-        return Ok(None);
-    }
-    let organization = text.parse().map(Some);
-    organization.map_err(|_fault| Problem::not_found(Noun::Organization, &text))
 }
 
 fn moment(
@@ -157,6 +148,7 @@ fn format(reader: &mut Reader<'_>, word: &str) -> Option<ExportFormat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::OrganizationId;
 
     fn parse(text: &str) -> Result<NewExport, Code> {
         let sent: CreateExport<'_> = serde_json::from_str(text).expect("an object");

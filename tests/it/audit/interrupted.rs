@@ -1,0 +1,128 @@
+//! Exports that something comes in between: another worker, retention, a redaction. What comes out is intact.
+
+use serde_json::json;
+use tidings::domain::audit::verify::{Extent, Verdict, verify};
+
+use super::redaction::redact;
+use super::trail::Trail;
+use crate::harness::TestPlatform;
+
+/// Entries that make several chunks with their proofs.
+const ENTRIES: u64 = 2_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_worker_goes_on_after_the_last_chunk() {
+    let mut trail = Trail::new().await;
+    trail.record(ENTRIES).await;
+    let id = trail.ask(json!({})).await;
+    for _ in 0..2 {
+        assert!(trail.write_chunk(&id).await);
+    }
+    let half = trail.show(&id).await;
+
+    let other = TestPlatform::builder().beside(&trail.platform).start().await;
+    tidings::upkeep::exports::make_pending(other.store(), &other.clock)
+        .await
+        .unwrap();
+
+    let written = half["progress"]["entries"].as_u64().unwrap();
+    assert!(written > 0 && written < ENTRIES, "{half}");
+    assert_eq!(half["progress"]["total"], ENTRIES);
+    let text = trail.fetch(&id).await;
+    let trust = trail.trust(None, Extent::Whole).await;
+    assert_eq!(verify(text.lines(), &trust).verdict, Verdict::Intact);
+    assert_eq!(chunks(&trail).await, (text.len() / (1024 * 1024)) as i64 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_in_between_makes_the_export_begin_anew() {
+    let mut trail = Trail::new().await;
+    trail.record(ENTRIES).await;
+    let id = trail.ask(json!({})).await;
+    let begun = trail.checkpoint().await;
+    assert!(trail.write_chunk(&id).await);
+
+    trail.expire(31).await;
+    trail.make().await;
+
+    let text = trail.fetch(&id).await;
+    let trust = trail.trust(Some(&begun), Extent::Whole).await;
+    let report = verify(text.lines(), &trust);
+    assert_eq!(report.verdict, Verdict::Intact);
+    assert_eq!(report.entries, ENTRIES + 1, "and the one that tells of it");
+    let export = trail.show(&id).await;
+    assert_eq!(export["progress"]["entries"], ENTRIES + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redaction_of_what_is_not_written_yet_makes_the_export_begin_anew() {
+    for more in [json!({}), json!({ "actions": ["user.*"] })] {
+        let mut trail = Trail::new().await;
+        trail.record(ENTRIES).await;
+        let id = trail.ask(more).await;
+        assert!(trail.write_chunk(&id).await);
+
+        redact(&trail, &[1, 1_999]).await;
+        trail.make().await;
+
+        let text = trail.fetch(&id).await;
+        let report = trail.verify(&text).await;
+        assert_eq!(report.verdict, Verdict::Intact, "{report}");
+        let redacted = text.matches("\"redacted\":true").count();
+        assert_eq!(redacted, 2, "what was written before is written anew");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redaction_of_what_is_written_already_changes_nothing() {
+    let mut trail = Trail::new().await;
+    trail.record(ENTRIES).await;
+    let id = trail.ask(json!({})).await;
+    assert!(trail.write_chunk(&id).await);
+
+    redact(&trail, &[1]).await;
+    trail.make().await;
+
+    let text = trail.fetch(&id).await;
+    let report = trail.verify(&text).await;
+    assert_eq!(report.verdict, Verdict::Intact, "{report}");
+    assert_eq!(report.entries, ENTRIES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_expires_in_between_takes_the_export_along() {
+    let mut trail = Trail::new().await;
+    trail.record(ENTRIES).await;
+    redact(&trail, &[1, 1_999]).await;
+    let id = trail.ask(json!({ "actions": ["user.*"] })).await;
+    assert!(trail.write_chunk(&id).await);
+
+    trail.expire(31).await;
+    trail.make().await;
+
+    let text = trail.fetch(&id).await;
+    let report = trail.verify(&text).await;
+    assert_eq!(report.verdict, Verdict::Intact, "{report}");
+    assert_eq!(report.entries, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_names_leaves_and_is_in_no_tree_makes_the_export_fail_aloud() {
+    let mut trail = Trail::new().await;
+    trail.record(20).await;
+    redact(&trail, &[3]).await;
+    let id = trail.ask(json!({})).await;
+    let sql = trail.platform.sql().await;
+    let forged = "UPDATE audit_log_entries SET leaf_index = 99 WHERE leaf_index = 20";
+    sql.execute(forged, &[]).await.unwrap();
+
+    trail.make().await;
+
+    assert_eq!(trail.show(&id).await["state"], "error");
+}
+
+async fn chunks(trail: &Trail) -> i64 {
+    let sql = trail.platform.sql().await;
+    let chunks = "SELECT count(*) FROM audit_log_export_chunks";
+    sql.query_one(chunks, &[]).await.unwrap().get(0)
+}
