@@ -60,11 +60,7 @@ pub async fn create(
 }
 
 /// The leaves of a range of times, for a format that has leaves.
-async fn span(
-    conn: &mut Conn,
-    caller: &Caller,
-    new: &NewExport,
-) -> Result<Option<Span>, AppError> {
+async fn span(conn: &mut Conn, caller: &Caller, new: &NewExport) -> Result<Option<Span>, AppError> {
     let (ExportFormat::Ndjson, Some(range)) = (new.format, new.range) else {
         return Ok(None);
     };

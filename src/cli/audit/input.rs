@@ -31,13 +31,31 @@ fn text(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Keys, one a line; empty lines and those that begin with `#` are passed over.
+/// Keys: the JSON object of the API's answer, or one a line; empty lines and those that begin with `#` are passed
+/// over.
 pub(super) fn keys(path: &Path) -> anyhow::Result<Vec<VerifyingKey>> {
+    #[derive(Deserialize)]
+    struct Carrier {
+        keys: Vec<Key>,
+    }
+    #[derive(Deserialize)]
+    struct Key {
+        vkey: String,
+    }
     let text = text(path)?;
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let not_keys = || InputError(format!("{} holds what is no key", path.display()));
-    let keys: Result<Vec<VerifyingKey>, _> = lines.map(str::parse).collect();
+    let texts: Vec<String> = match text.starts_with('{') {
+        true => {
+            let carrier: Carrier = serde_json::from_str(&text).with_context(not_keys)?;
+            carrier.keys.into_iter().map(|key| key.vkey).collect()
+        }
+        false => {
+            let lines = text.lines().map(str::trim);
+            let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+            lines.map(str::to_owned).collect()
+        }
+    };
+    let keys: Result<Vec<VerifyingKey>, _> = texts.iter().map(|key| key.parse()).collect();
     let keys = keys.with_context(not_keys)?;
     match keys.is_empty() {
         true => Err(InputError(format!("{} holds no key", path.display())).into()),
@@ -64,7 +82,6 @@ pub(super) fn checkpoint(path: &Path) -> anyhow::Result<String> {
 pub(super) fn proof(path: &Path) -> anyhow::Result<Vec<Hash>> {
     #[derive(Deserialize)]
     struct Carrier {
-        #[serde(alias = "proof", alias = "consistency")]
         hashes: Vec<String>,
     }
     let text = text(path)?;
@@ -128,7 +145,7 @@ impl Lines {
             return Ok(None);
         }
         match self.line.pop_if(|last| *last == b'\n') {
-            None if self.line.len() as u64 >= LINE_MAX => {
+            None if u64::try_from(self.line.len()).is_ok_and(|len| len >= LINE_MAX) => {
                 return Ok(Some(Line::Unreadable(LineFault::TooLong)));
             }
             Some(_) | None => {}

@@ -48,13 +48,13 @@ pub(in crate::cli) struct Verify {
     /// A public key that signs the environment's checkpoints; may be given again
     #[arg(long, value_name = "VKEY", required_unless_present = "key_file")]
     key: Vec<VerifyingKey>,
-    /// A file with such keys, one a line
+    /// A file with such keys: one a line, or the answer of /.well-known/tidings/audit-log-keys/…
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// A checkpoint that you have kept: the signed note, or the JSON that carries it
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// The proof that the kept checkpoint and the export's are of one log; often not needed
+    /// The proof that the kept checkpoint and the export's are of one log, as the API answers it
     #[arg(long, value_name = "FILE", requires = "checkpoint")]
     consistency_proof: Option<PathBuf>,
     /// Refuse an export that is only a part of the log

@@ -111,8 +111,7 @@ impl Work<'_> {
         let after = last.unwrap_or(self.scope.first - 1);
         let environment = self.row.environment_id;
         let filter = &self.scope.filter;
-        let mut rows =
-            audit_logs::export_page(conn, environment, filter, after, limit).await?;
+        let mut rows = audit_logs::export_page(conn, environment, filter, after, limit).await?;
         let is_last = i64::try_from(rows.len()).is_ok_and(|read| read < limit);
         rows.retain(|row| row.leaf_index < self.scope.size);
         if !self.scope.is_complete() {
@@ -179,14 +178,12 @@ impl Work<'_> {
     /// Whether a leaf from `begin` on was lost since the checkpoint was taken.
     async fn is_overtaken(&self, conn: &mut Conn, begin: i64) -> Result<bool, StoreError> {
         let (environment, organization) = (self.row.environment_id, self.row.organization_id);
-        let late =
-            audit_exports::changed_since(conn, environment, organization, self.size).await?;
+        let late = audit_exports::changed_since(conn, environment, organization, self.size).await?;
         for entry in &late {
             let named = authorities::named(entry)?;
             let mut ranges = named.ranges();
-            let is_here = |(first, last): (u64, u64)| {
-                place(first) < self.scope.size && place(last) >= begin
-            };
+            let is_here =
+                |(first, last): (u64, u64)| place(first) < self.scope.size && place(last) >= begin;
             if ranges.any(is_here) {
                 return Ok(true);
             }

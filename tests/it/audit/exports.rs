@@ -197,7 +197,12 @@ async fn what_cannot_be_exported_is_refused() {
     inverted["range_end"] = json!("2025-12-31");
     let unknown = wanted("org_01KDWX4V00000000000000TEST");
 
-    for (body, status) in [(other, 422), (endless, 422), (inverted, 400), (unknown, 404)] {
+    for (body, status) in [
+        (other, 422),
+        (endless, 422),
+        (inverted, 400),
+        (unknown, 404),
+    ] {
         let reply = platform.client().post("/audit_logs/exports", &body).await;
         assert_eq!(reply.status, status, "{}", reply.text());
     }

@@ -20,7 +20,10 @@ async fn another_worker_goes_on_after_the_last_chunk() {
     }
     let half = trail.show(&id).await;
 
-    let other = TestPlatform::builder().beside(&trail.platform).start().await;
+    let other = TestPlatform::builder()
+        .beside(&trail.platform)
+        .start()
+        .await;
     tidings::upkeep::exports::make_pending(other.store(), &other.clock)
         .await
         .unwrap();
@@ -31,7 +34,10 @@ async fn another_worker_goes_on_after_the_last_chunk() {
     let text = trail.fetch(&id).await;
     let trust = trail.trust(None, Extent::Whole).await;
     assert_eq!(verify(text.lines(), &trust).verdict, Verdict::Intact);
-    assert_eq!(chunks(&trail).await, (text.len() / (1024 * 1024)) as i64 + 1);
+    assert_eq!(
+        chunks(&trail).await,
+        (text.len() / (1024 * 1024)) as i64 + 1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

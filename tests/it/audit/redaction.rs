@@ -3,8 +3,8 @@
 use diesel::sql_types::{BigInt, Bytea, Text, Uuid};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use tidings::domain::audit::{
-    AuditEntry, Context, Identity, LeafSet, NewAuditEntry, Opening, Personal, PersonalParts, REDACTED_ACTION,
-    Salts, leaf_targets,
+    AuditEntry, Context, Identity, LeafSet, NewAuditEntry, Opening, Personal, PersonalParts,
+    REDACTED_ACTION, Salts, leaf_targets,
 };
 use tidings::domain::event::EventType;
 use tidings::ingest::record_entries_within;
@@ -32,7 +32,9 @@ pub(super) async fn empty(conn: &mut Conn, trail: &Trail, leaf: i64) -> bool {
     .unwrap();
     let Some(salts) = row.salts else { return false };
     let opening = Opening::Salts(Salts::from_bytes(&salts).unwrap());
-    let entry = AuditEntry::from_stored(&row.object, opening).unwrap().redact();
+    let entry = AuditEntry::from_stored(&row.object, opening)
+        .unwrap()
+        .redact();
     diesel::sql_query(
         "UPDATE audit_log_entries SET object = $3, salts = NULL, commitments = $4, actor_name = NULL, \
          search = '' WHERE organization_id = $1 AND leaf_index = $2",

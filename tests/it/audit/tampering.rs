@@ -65,6 +65,9 @@ async fn an_edit_of_what_nobody_commits_to_changes_no_export() {
     for edit in Edit::UNCOMMITTED {
         let mut random = StdRng::seed_from_u64(1);
         let outcome = scene.judge(edit, &mut random).await;
-        assert!(matches!(outcome, Outcome::AsBefore), "{edit:?}: {outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::AsBefore),
+            "{edit:?}: {outcome:?}"
+        );
     }
 }

@@ -43,7 +43,9 @@ impl Trail {
 
     /// Records so many entries, each unlike the others.
     pub(super) async fn record(&mut self, count: u64) {
-        let events: Vec<Value> = (0..count).map(|more| self.entry(self.recorded + more)).collect();
+        let events: Vec<Value> = (0..count)
+            .map(|more| self.entry(self.recorded + more))
+            .collect();
         for events in events.chunks(100) {
             let body = json!({ "events": events });
             let path = "/audit_logs/events/batch";
@@ -72,8 +74,14 @@ impl Trail {
     /// Asks for an NDJSON export of everything, with what `more` adds.
     pub(super) async fn ask(&self, more: Value) -> String {
         let mut body = json!({ "organization_id": self.name, "format": "ndjson" });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let made = self.platform.client().post("/audit_logs/exports", &body).await;
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let made = self
+            .platform
+            .client()
+            .post("/audit_logs/exports", &body)
+            .await;
         made.expect(201)["id"].as_str().unwrap().to_owned()
     }
 
@@ -138,7 +146,10 @@ impl Trail {
         let keys = audit_signing_keys::all(&mut conn, self.platform.environment);
         let keys = keys.await.unwrap();
         Trust {
-            keys: keys.iter().map(|key| key.verifier.parse().unwrap()).collect(),
+            keys: keys
+                .iter()
+                .map(|key| key.verifier.parse().unwrap())
+                .collect(),
             retained: retained.map(|note| Retained {
                 note: note.to_owned(),
                 consistency: None,
@@ -159,7 +170,9 @@ impl Trail {
         self.platform.client().put(&path, &month).await.expect(200);
         let (store, clock) = (self.platform.store(), &self.platform.clock);
         clock.advance(Duration::from_secs(days * DAY));
-        upkeep::audit_retention::expire_entries(store, clock).await.unwrap();
+        upkeep::audit_retention::expire_entries(store, clock)
+            .await
+            .unwrap();
     }
 
     /// The leaves whose entries are there.

@@ -3,6 +3,7 @@
 //! What a test measures it prints (`--nocapture`); what it asserts is a promise.
 
 mod backends;
+mod exports;
 mod external;
 mod kills;
 mod postgres;

@@ -124,7 +124,8 @@ pub(super) fn named(entry: &Entry) -> Result<LeafSet, StoreError> {
 }
 
 fn read(entry: &Entry) -> Result<AuditEntry, StoreError> {
-    let corrupt = |fault: String| StoreError::corrupt(format!("leaf {}: {fault}", entry.leaf_index));
+    let corrupt =
+        |fault: String| StoreError::corrupt(format!("leaf {}: {fault}", entry.leaf_index));
     let opening = match (&entry.salts, &entry.commitments) {
         (Some(salts), _) => Salts::from_bytes(salts).map(Opening::Salts),
         (None, Some(hashes)) => Commitments::from_bytes(hashes).map(Opening::Commitments),

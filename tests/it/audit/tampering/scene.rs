@@ -110,7 +110,13 @@ impl Scene {
         let environment = platform.environment;
         let organization = self.trail.organization();
         let lock = events::lock(conn, environment).await?;
-        let taken = checkpoint_within(conn, &lock, clock.for_database(), store.vault(), organization);
+        let taken = checkpoint_within(
+            conn,
+            &lock,
+            clock.for_database(),
+            store.vault(),
+            organization,
+        );
         let Some(checkpoint) = taken.await? else {
             return Ok(None);
         };
@@ -131,7 +137,12 @@ impl Scene {
             checkpoint_size: None,
             authorities_through: None,
         };
-        row.cover(AuditFilter::default(), checkpoint.note, checkpoint.size, None)?;
+        row.cover(
+            AuditFilter::default(),
+            checkpoint.note,
+            checkpoint.size,
+            None,
+        )?;
         audit_exports::insert(conn, &row).await?;
         while write_chunk(conn, store, clock, environment, row.id).await? {}
         let made = audit_exports::find(conn, environment, row.id).await?;

@@ -71,7 +71,10 @@ fn wanted(times: &[chrono::DateTime<chrono::Utc>], random: &mut StdRng) -> (Valu
     let is_part = random.random();
     let is_filtered = random.random();
     if is_part {
-        let (a, b) = (random.random_range(0..times.len()), random.random_range(0..times.len()));
+        let (a, b) = (
+            random.random_range(0..times.len()),
+            random.random_range(0..times.len()),
+        );
         more["range_start"] = json!(time::to_text(times[a.min(b)]));
         more["range_end"] = json!(time::to_text(times[a.max(b)]));
     }
@@ -86,6 +89,10 @@ fn wanted(times: &[chrono::DateTime<chrono::Utc>], random: &mut StdRng) -> (Valu
         let (name, value) = filters[random.random_range(0..filters.len())];
         more[name] = json!([value]);
     }
-    let extent = if is_part || is_filtered { Extent::AsStated } else { Extent::Whole };
+    let extent = if is_part || is_filtered {
+        Extent::AsStated
+    } else {
+        Extent::Whole
+    };
     (more, extent)
 }

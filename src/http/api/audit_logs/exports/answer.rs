@@ -6,9 +6,8 @@ use utoipa::ToSchema;
 
 use super::super::super::envelope::timestamp;
 use super::input::FormatWord;
-use crate::domain::audit::Trail;
 use crate::domain::audit_export::Export;
-use crate::domain::id::AuditLogExportId;
+use crate::domain::id::{AuditLogExportId, OrganizationId};
 
 /// A file made of an audit log.
 #[derive(Serialize, ToSchema)]
@@ -18,8 +17,9 @@ pub(in crate::http::api) struct ExportBody<'a> {
     object: &'static str,
     #[schema(value_type = String, example = "audit_log_export_01KDWX4V00000000000000TEST")]
     id: AuditLogExportId,
-    /// `environment` for the environment's own audit log.
-    organization_id: String,
+    /// Null for the environment's own audit log.
+    #[schema(value_type = Option<String>, required)]
+    organization_id: Option<OrganizationId>,
     #[schema(value_type = FormatWord, inline)]
     format: &'static str,
     #[schema(value_type = StateWord, inline)]
@@ -62,7 +62,7 @@ impl<'a> From<&'a Export> for ExportBody<'a> {
         Self {
             object: "audit_log_export",
             id: export.id,
-            organization_id: Trail::of(export.organization).to_string(),
+            organization_id: export.organization,
             format: export.format.as_str(),
             state: export.state.as_str(),
             progress: ProgressBody {

@@ -84,7 +84,10 @@ fn at(node: &NodeRow) -> String {
 
 fn set_node(node: &NodeRow, hash: &[u8]) -> String {
     let hash = hex(hash);
-    format!("UPDATE audit_log_nodes SET hash = {hash} WHERE {};", at(node))
+    format!(
+        "UPDATE audit_log_nodes SET hash = {hash} WHERE {};",
+        at(node)
+    )
 }
 
 /// Another origin, size, root or signature in what is stored.
@@ -146,11 +149,7 @@ fn leaves(nodes: &[NodeRow]) -> Vec<Hash> {
     bytes.map(Hash::from_bytes).collect()
 }
 
-async fn replace_tree(
-    conn: &mut Conn,
-    trail: &Trail,
-    leaves: Vec<Hash>,
-) -> Result<(), StoreError> {
+async fn replace_tree(conn: &mut Conn, trail: &Trail, leaves: Vec<Hash>) -> Result<(), StoreError> {
     let old = "DELETE FROM audit_log_nodes; DELETE FROM audit_log_checkpoints";
     run(conn, old).await?;
     let mut frontier = Frontier::default();
