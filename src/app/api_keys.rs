@@ -7,14 +7,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use diesel_async::AsyncConnection;
 use tokio::time::Instant;
 
 use super::context::App;
 use super::error::{AppError, Noun};
+use super::trail;
 use crate::domain::access::{ApiKey, ApiKeyText, Caller, Permission};
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::{ApiKeyId, EnvironmentId};
 use crate::domain::invalid::Invalid;
-use crate::store::{StoreError, api_keys};
+use crate::store::{api_keys, environments};
 
 /// How long a key is believed without asking again.
 const FRESH_FOR: Duration = Duration::from_millis(900);
@@ -66,9 +69,11 @@ pub async fn create(
     environment: EnvironmentId,
     name: &str,
     permissions: Vec<Permission>,
+    actor: &Actor,
 ) -> Result<(ApiKey, ApiKeyText), AppError> {
     let text = ApiKeyText::from_random(app.store().vault().random_bytes());
-    let key = insert(app, environment, name, permissions, &text).await?;
+    let key = new_key(app, environment, name, permissions, &text)?;
+    insert(app, &key, &text, actor).await?;
     Ok((key, text))
 }
 
@@ -78,20 +83,20 @@ pub async fn adopt(
     environment: EnvironmentId,
     name: &str,
     text: &ApiKeyText,
+    actor: &Actor,
 ) -> Result<Option<ApiKey>, AppError> {
     let mut conn = app.store().conn().await?;
-    if api_keys::find_by_hash(&mut conn, text.sha256())
-        .await?
-        .is_some()
-    {
+    let there = api_keys::find_by_hash(&mut conn, text.sha256()).await?;
+    drop(conn);
+    if there.is_some() {
         return Ok(None);
     }
-    insert(app, environment, name, vec![Permission::Admin], text)
-        .await
-        .map(Some)
+    let key = new_key(app, environment, name, vec![Permission::Admin], text)?;
+    insert(app, &key, text, actor).await?;
+    Ok(Some(key))
 }
 
-async fn insert(
+fn new_key(
     app: &App,
     environment: EnvironmentId,
     name: &str,
@@ -107,7 +112,7 @@ async fn insert(
         )]));
     }
     let now = app.clock().now();
-    let key = ApiKey {
+    Ok(ApiKey {
         id: ApiKeyId::new(now),
         environment,
         name: name.to_owned(),
@@ -115,17 +120,25 @@ async fn insert(
         permissions,
         created_at: now,
         revoked_at: None,
-    };
+    })
+}
+
+async fn insert(app: &App, key: &ApiKey, text: &ApiKeyText, actor: &Actor) -> Result<(), AppError> {
+    let environment = key.environment;
     let mut conn = app.store().conn().await?;
-    match api_keys::insert(&mut conn, &key, text.sha256()).await {
-        Ok(()) => Ok(key),
-        Err(StoreError::Conflict { constraint })
-            if constraint == "api_keys_environment_id_fkey" =>
-        {
-            Err(AppError::not_found(Noun::Environment, &environment))
-        }
-        Err(error) => Err(error.into()),
+    // Environments are never deleted: one that is there has a lock to take.
+    if !environments::exists(&mut conn, environment).await? {
+        return Err(AppError::not_found(Noun::Environment, &environment));
     }
+    conn.transaction(async |conn| {
+        let lock = app.lock(conn, environment).await?;
+        api_keys::insert(conn, key, text.sha256()).await?;
+        let entry = told(OwnAction::ApiKeyCreated, key);
+        trail::record(app, conn, &lock, actor, [entry]).await
+    })
+    .await?;
+    app.handoff().wake();
+    Ok(())
 }
 
 /// Lists the keys of all environments, oldest first.
@@ -135,8 +148,29 @@ pub async fn list(app: &App) -> Result<Vec<ApiKey>, AppError> {
 }
 
 /// Revokes a key; one that is revoked already stays so.
-pub async fn revoke(app: &App, id: ApiKeyId) -> Result<ApiKey, AppError> {
+pub async fn revoke(app: &App, id: ApiKeyId, actor: &Actor) -> Result<ApiKey, AppError> {
+    let unknown = || AppError::not_found(Noun::ApiKey, &id);
     let mut conn = app.store().conn().await?;
-    let key = api_keys::revoke(&mut conn, id, app.clock().now()).await?;
-    key.ok_or_else(|| AppError::not_found(Noun::ApiKey, &id))
+    let key = api_keys::find(&mut conn, id).await?.ok_or_else(unknown)?;
+    let key = conn
+        .transaction(async |conn| {
+            let lock = app.lock(conn, key.environment).await?;
+            if api_keys::revoke(conn, id, app.clock().now()).await? {
+                let entry = told(OwnAction::ApiKeyRevoked, &key);
+                trail::record(app, conn, &lock, actor, [entry]).await?;
+            }
+            let revoked = api_keys::find(conn, id).await?;
+            revoked.ok_or_else(unknown)
+        })
+        .await?;
+    app.handoff().wake();
+    Ok(key)
+}
+
+fn told(action: OwnAction, key: &ApiKey) -> OwnEntry {
+    let permissions: Vec<_> = key.permissions.iter().map(|held| held.as_str()).collect();
+    OwnEntry::new(action)
+        .on("api_key", key.id)
+        .named(&key.name)
+        .with("permissions", permissions.join(","))
 }

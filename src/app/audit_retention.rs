@@ -4,7 +4,9 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
+use super::trail;
 use crate::domain::access::Caller;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::OrganizationId;
 use crate::store::{Conn, StoreError, audit_retention, organizations};
 
@@ -40,12 +42,30 @@ pub async fn set(
     let stored = i32::try_from(days).map_err(|error| StoreError::corrupt(error.to_string()))?;
     let mut conn = app.store().conn().await?;
     conn.transaction(async |conn| {
-        app.lock(conn, caller.environment).await?;
+        let lock = app.lock(conn, caller.environment).await?;
         exists(conn, caller, organization).await?;
+        let before = audit_retention::days(conn, caller.environment, organization).await?;
+        if before == Some(stored) {
+            return Ok(());
+        }
         audit_retention::set_days(conn, caller.environment, organization, stored).await?;
-        Ok(days)
+        let entry = told(organization, before, days);
+        trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await
     })
-    .await
+    .await?;
+    app.handoff().wake();
+    Ok(days)
+}
+
+fn told(organization: OrganizationId, before: Option<i32>, after: u32) -> OwnEntry {
+    let entry = OwnEntry::new(OwnAction::RetentionUpdated)
+        .on("organization", organization)
+        .with("days_after", u64::from(after));
+    // Without a number before it, entries were kept for ever.
+    match before.and_then(|days| u64::try_from(days).ok()) {
+        Some(before) => entry.with("days_before", before),
+        None => entry,
+    }
 }
 
 /// How the organization's audit log is set up.

@@ -11,9 +11,9 @@ use diesel_async::AsyncConnection;
 use super::context::App;
 use super::error::{AppError, Noun};
 use super::memory::{Holds, Memory};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
-use crate::domain::audit::{Metadata, NewAuditEntry};
+use crate::domain::audit::{Actor, Metadata, NewAuditEntry, OwnAction, OwnEntry};
 use crate::domain::event::EventType;
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
@@ -67,12 +67,25 @@ pub async fn create(
     let mut conn = app.store().conn().await?;
     let stored = conn
         .transaction(async |conn| {
-            app.lock(conn, caller.environment).await?;
+            let lock = app.lock(conn, caller.environment).await?;
             let made = once::made_before::<RawId>(conn, caller.environment, key.as_ref()).await?;
             if let Some(made) = made {
                 return made_then(conn, caller.environment, action, made).await;
             }
-            let stored = add(app, conn, caller.environment, action, schema).await?;
+            let latest = latest(conn, caller.environment, action).await?;
+            let stored = match latest {
+                Some(latest) if latest.schema == schema => latest,
+                latest => {
+                    let version = latest.map_or(VERSION_DEFAULT, |latest| latest.version + 1);
+                    let added =
+                        add(app, conn, caller.environment, action, (version, schema)).await?;
+                    let entry = OwnEntry::new(OwnAction::SchemaCreated)
+                        .on("audit_log_action", action)
+                        .with("version", u64::from(version.unsigned_abs()));
+                    trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
+                    added
+                }
+            };
             let made = raw_version(stored.version);
             once::remember(app, conn, caller.environment, key.as_ref(), made).await?;
             Ok(stored)
@@ -83,6 +96,7 @@ pub async fn create(
         let changed = (caller.environment, action.clone(), version);
         app.demands().forget(&changed);
     }
+    app.handoff().wake();
     Ok(stored)
 }
 
@@ -197,21 +211,23 @@ async fn demand(
     Ok(demand)
 }
 
-/// Adds the next version, unless the newest says the same; under the environment's lock.
+async fn latest(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    action: &EventType,
+) -> Result<Option<StoredSchema>, AppError> {
+    let latest = audit_schemas::latest(conn, environment, action.as_str()).await?;
+    Ok(latest.map(StoredSchema::try_from).transpose()?)
+}
+
+/// Adds a version; under the environment's lock.
 async fn add(
     app: &App,
     conn: &mut Conn,
     environment: EnvironmentId,
     action: &EventType,
-    schema: AuditSchema,
+    (version, schema): (i32, AuditSchema),
 ) -> Result<StoredSchema, AppError> {
-    let latest = audit_schemas::latest(conn, environment, action.as_str()).await?;
-    let latest = latest.map(StoredSchema::try_from).transpose()?;
-    let version = match latest {
-        Some(latest) if latest.schema == schema => return Ok(latest),
-        Some(latest) => latest.version + 1,
-        None => VERSION_DEFAULT,
-    };
     let row = SchemaRow {
         action: action.to_string(),
         version,

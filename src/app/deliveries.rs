@@ -4,9 +4,10 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
 use crate::domain::attempt::RecordedAttempt;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::delivery::{Delivery, DeliveryFilter};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Event;
@@ -105,20 +106,20 @@ pub async fn replay(
     id: DeliveryId,
     key: Option<IdempotencyKey>,
 ) -> Result<Delivery, AppError> {
-    let old = find(app, caller, id).await?;
-    let endpoint = super::endpoints::find(app, caller, old.endpoint).await?;
-    if !endpoint.is_enabled() {
-        return Err(AppError::EndpointDisabled { id: endpoint.id });
-    }
     let environment = caller.environment;
     let mut conn = app.store().conn().await?;
-    let replayed = conn
+    let made = conn
         .transaction(async |conn| {
-            app.lock(conn, environment).await?;
+            let lock = app.lock(conn, environment).await?;
             if let Some(made) =
                 once::made_before::<DeliveryId>(conn, environment, key.as_ref()).await?
             {
                 return found(conn, caller, made).await;
+            }
+            let old = found(conn, caller, id).await?;
+            let endpoint = super::endpoints::found(app, conn, caller, old.endpoint).await?;
+            if !endpoint.is_enabled() {
+                return Err(AppError::EndpointDisabled { id: endpoint.id });
             }
             // Under the lock: retention takes it too before an event goes.
             if events::find(conn, environment, old.event).await?.is_none() {
@@ -131,6 +132,8 @@ pub async fn replay(
                 leased: false,
                 replay_of: Some(id),
             };
+            let entry = replayed(&old, new.id);
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
             let now = installation::time(conn, app.clock().for_database()).await?;
             outbox::insert(conn, environment, now, None, &[new]).await?;
             once::remember(app, conn, environment, key.as_ref(), new.id).await?;
@@ -138,5 +141,13 @@ pub async fn replay(
         })
         .await?;
     app.handoff().wake();
-    Ok(replayed)
+    Ok(made)
+}
+
+fn replayed(old: &Delivery, new: DeliveryId) -> OwnEntry {
+    OwnEntry::new(OwnAction::DeliveryReplayed)
+        .on("webhook_delivery", old.id)
+        .on("webhook_endpoint", old.endpoint)
+        .on("event", old.event)
+        .with("replayed_as", new.to_string())
 }

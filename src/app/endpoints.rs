@@ -9,8 +9,9 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::delivery::CancelReason;
 use crate::domain::endpoint::{Endpoint, EndpointChange, NewEndpoint, Secrets};
 use crate::domain::event::{Audience, Event, NewEvent};
@@ -38,11 +39,38 @@ pub async fn create(
     key: Option<IdempotencyKey>,
 ) -> Result<Endpoint, AppError> {
     check_url(app, &new.url)?;
+    let endpoint = made(app, caller, new);
+    let mut conn = app.store().conn().await?;
+    let created = conn
+        .transaction(async |conn| {
+            let lock = app.lock(conn, caller.environment).await?;
+            if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
+                return found(app, conn, caller, id).await;
+            }
+            if endpoints::count(conn, caller.environment).await? >= ENDPOINTS_MAX {
+                return Err(AppError::LimitReached {
+                    what: "webhook endpoints",
+                    max: ENDPOINTS_MAX,
+                });
+            }
+            // Before the endpoint is there: the first event that it gets is not that it was made.
+            let entry = OwnEntry::endpoint_created(&endpoint);
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
+            let inserted = endpoints::insert(conn, app.store().vault(), &endpoint).await;
+            inserted.map_err(|error| conflict(error, &endpoint))?;
+            events::bump_endpoints_version(conn, &lock).await?;
+            once::remember(app, conn, caller.environment, key.as_ref(), endpoint.id).await?;
+            Ok::<_, AppError>(endpoint)
+        })
+        .await?;
+    app.handoff().wake();
+    Ok(created)
+}
+
+fn made(app: &App, caller: &Caller, new: NewEndpoint) -> Endpoint {
     let now = app.clock().now();
-    let secret = new
-        .secret
-        .unwrap_or_else(|| SigningSecret::from_bytes(app.store().vault().random_bytes()));
-    let endpoint = Endpoint {
+    let drawn = || SigningSecret::from_bytes(app.store().vault().random_bytes());
+    Endpoint {
         environment: caller.environment,
         id: EndpointId::new(now),
         url: new.url,
@@ -51,7 +79,7 @@ pub async fn create(
         description: new.description,
         state: new.state,
         secrets: Secrets {
-            current: secret,
+            current: new.secret.unwrap_or_else(drawn),
             current_since: now,
             previous: None,
         },
@@ -60,26 +88,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
         deleted_at: None,
-    };
-    let mut conn = app.store().conn().await?;
-    conn.transaction(async |conn| {
-        let lock = app.lock(conn, caller.environment).await?;
-        if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
-            return found(app, conn, caller, id).await;
-        }
-        if endpoints::count(conn, caller.environment).await? >= ENDPOINTS_MAX {
-            return Err(AppError::LimitReached {
-                what: "webhook endpoints",
-                max: ENDPOINTS_MAX,
-            });
-        }
-        let inserted = endpoints::insert(conn, app.store().vault(), &endpoint).await;
-        inserted.map_err(|error| conflict(error, &endpoint))?;
-        events::bump_endpoints_version(conn, &lock).await?;
-        once::remember(app, conn, caller.environment, key.as_ref(), endpoint.id).await?;
-        Ok(endpoint)
-    })
-    .await
+    }
 }
 
 /// Finds one endpoint.
@@ -88,7 +97,7 @@ pub async fn find(app: &App, caller: &Caller, id: EndpointId) -> Result<Endpoint
     found(app, &mut conn, caller, id).await
 }
 
-async fn found(
+pub(super) async fn found(
     app: &App,
     conn: &mut Conn,
     caller: &Caller,
@@ -123,12 +132,12 @@ pub async fn update(
         check_url(app, url)?;
     }
     let now = app.clock().now();
-    let endpoint = modify(app, caller, id, None, move |endpoint: &mut Endpoint| {
-        change.apply(endpoint, now)
+    modify(app, caller, id, None, move |endpoint: &mut Endpoint| {
+        let before = endpoint.clone();
+        change.apply(endpoint, now);
+        OwnEntry::endpoint_changes(&before, endpoint)
     })
-    .await?;
-    app.handoff().wake();
-    Ok(endpoint)
+    .await
 }
 
 /// How a secret is replaced.
@@ -157,6 +166,8 @@ pub async fn rotate_secret(
             .clone()
             .rotate(secret, now, rotation.overlap);
         endpoint.updated_at = now;
+        let entry = OwnEntry::of_endpoint(OwnAction::SecretRotated, endpoint);
+        vec![entry.with("overlap_seconds", rotation.overlap.as_secs())]
     })
     .await
 }
@@ -170,8 +181,15 @@ pub async fn complete_rotation(
 ) -> Result<Endpoint, AppError> {
     let now = app.clock().now();
     modify(app, caller, id, key, move |endpoint: &mut Endpoint| {
+        if endpoint.secrets.previous_at(now).is_none() {
+            return Vec::new();
+        }
         endpoint.secrets = endpoint.secrets.clone().complete(now);
         endpoint.updated_at = now;
+        vec![OwnEntry::of_endpoint(
+            OwnAction::RotationCompleted,
+            endpoint,
+        )]
     })
     .await
 }
@@ -182,6 +200,7 @@ pub async fn delete(app: &App, caller: &Caller, id: EndpointId) -> Result<(), Ap
     modify(app, caller, id, None, move |endpoint: &mut Endpoint| {
         endpoint.deleted_at = Some(now);
         endpoint.updated_at = now;
+        vec![OwnEntry::of_endpoint(OwnAction::EndpointDeleted, endpoint)]
     })
     .await?;
     let mut conn = app.store().conn().await?;
@@ -250,13 +269,15 @@ async fn filled(app: &App, caller: &Caller, sample: Sample) -> Result<NewEvent, 
     })
 }
 
-/// Reads an endpoint under the lock, changes it, writes it back.
+/// Reads an endpoint under the lock, changes it, writes it back and tells of it.
+///
+/// Shape: a change that tells of nothing has changed nothing, and nothing is written.
 async fn modify(
     app: &App,
     caller: &Caller,
     id: EndpointId,
     key: Option<IdempotencyKey>,
-    change: impl FnOnce(&mut Endpoint) + Send,
+    change: impl FnOnce(&mut Endpoint) -> Vec<OwnEntry> + Send,
 ) -> Result<Endpoint, AppError> {
     let mut conn = app.store().conn().await?;
     let endpoint = conn
@@ -269,15 +290,19 @@ async fn modify(
             {
                 return Ok(endpoint);
             }
-            change(&mut endpoint);
-            let updated = endpoints::update(conn, app.store().vault(), &endpoint).await;
-            updated.map_err(|error| conflict(error, &endpoint))?;
-            events::bump_endpoints_version(conn, &lock).await?;
+            let entries = change(&mut endpoint);
+            if !entries.is_empty() {
+                let updated = endpoints::update(conn, app.store().vault(), &endpoint).await;
+                updated.map_err(|error| conflict(error, &endpoint))?;
+                events::bump_endpoints_version(conn, &lock).await?;
+                trail::record(app, conn, &lock, &Actor::from(caller), entries).await?;
+            }
             once::remember(app, conn, caller.environment, key.as_ref(), id).await?;
             Ok::<_, AppError>(endpoint)
         })
         .await?;
     app.store().endpoint_changed((caller.environment, id));
+    app.handoff().wake();
     Ok(endpoint)
 }
 

@@ -4,6 +4,8 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
+use super::trail;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::environment::Environment;
 use crate::domain::id::EnvironmentId;
 use crate::domain::invalid::Invalid;
@@ -13,7 +15,7 @@ use crate::store::{StoreError, audit_signing_keys, environments, installation};
 /// Creates an environment.
 ///
 /// Errors: `Invalid` for an empty or overlong name, `Exists` for one in use.
-pub async fn create(app: &App, name: &str) -> Result<Environment, AppError> {
+pub async fn create(app: &App, name: &str, actor: &Actor) -> Result<Environment, AppError> {
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
         let message = format!("an environment's name has 1 to {NAME_CHARS_MAX} characters.");
         return Err(AppError::Invalid(vec![Invalid::new(
@@ -32,23 +34,34 @@ pub async fn create(app: &App, name: &str) -> Result<Environment, AppError> {
     let vault = app.store().vault();
     let inserted = conn
         .transaction(async |conn| {
-            environments::insert(conn, &environment).await?;
+            let inserted = environments::insert(conn, &environment).await;
+            inserted.map_err(|error| conflict(error, name))?;
+            let lock = app.lock(conn, environment.id).await?;
             // A command may run without the master key; then a server makes the key that signs.
             if installation::recognises(conn, vault).await? {
                 audit_signing_keys::ensure(conn, vault, environment.id, now).await?;
             }
-            Ok(())
+            let entry = OwnEntry::new(OwnAction::EnvironmentCreated)
+                .on("environment", environment.id)
+                .named(name);
+            trail::record(app, conn, &lock, actor, [entry]).await
         })
         .await;
-    match inserted {
-        Ok(()) => Ok(environment),
-        Err(StoreError::Conflict { constraint }) if constraint == "environments_name_unique" => {
-            Err(AppError::Exists {
+    inserted.map(|()| environment)
+}
+
+fn conflict(error: StoreError, name: &str) -> AppError {
+    match error {
+        StoreError::Conflict { constraint } if constraint == "environments_name_unique" => {
+            AppError::Exists {
                 noun: Noun::Environment,
                 message: format!("there is an environment {name:?} already"),
-            })
+            }
         }
-        Err(error) => Err(error.into()),
+        error @ (StoreError::Conflict { .. }
+        | StoreError::Unavailable(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Query(_)) => error.into(),
     }
 }
 

@@ -12,11 +12,13 @@ use diesel_async::AsyncConnection;
 use super::context::App;
 use super::error::{AppError, Noun};
 use super::memory::{Holds, Memory};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::event::{EventType, NewEvent};
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::limits::EVENT_TYPES_MAX;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::schema::{
     EventTypeChange, EventTypeDefinition, EventTypeParts, JsonSchema, SchemaFault,
@@ -55,13 +57,22 @@ pub async fn create(
     let mut conn = app.store().conn().await?;
     let stored = conn
         .transaction(async |conn| {
-            app.lock(conn, caller.environment).await?;
+            let lock = app.lock(conn, caller.environment).await?;
             let made = once::made_before::<RawId>(conn, caller.environment, key.as_ref()).await?;
             if made.is_some() {
                 return found(conn, caller, &name).await;
             }
+            if event_types::count(conn, caller.environment).await? >= EVENT_TYPES_MAX {
+                return Err(AppError::LimitReached {
+                    what: "event types",
+                    max: EVENT_TYPES_MAX,
+                });
+            }
             let inserted = event_types::insert(conn, &row(caller.environment, &created)).await;
             inserted.map_err(|error| conflict(error, &name))?;
+            let entry = told(OwnAction::EventTypeCreated, &name)
+                .with("enforced", created.definition.enforced);
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
             // An event type has no id; the request's own name for it finds it again.
             let made = RawId::from_bytes([0; 16]);
             once::remember(app, conn, caller.environment, key.as_ref(), made).await?;
@@ -69,6 +80,7 @@ pub async fn create(
         })
         .await?;
     app.enforced().forget(&(caller.environment, name));
+    app.handoff().wake();
     Ok(stored)
 }
 
@@ -107,30 +119,51 @@ pub async fn update(
     let mut conn = app.store().conn().await?;
     let updated = conn
         .transaction(async |conn| {
-            app.lock(conn, caller.environment).await?;
+            let lock = app.lock(conn, caller.environment).await?;
             let stored = found(conn, caller, name).await?;
             let definition = stored.definition.changed(change);
+            let definition = definition.map_err(AppError::Invalid)?;
+            let changed = definition.differences(&stored.definition);
+            if changed.is_empty() {
+                return Ok(stored);
+            }
+            let entry = told(OwnAction::EventTypeUpdated, name)
+                .with("changed", changed.join(","))
+                .with_change("enforced", stored.definition.enforced, definition.enforced);
             let updated = StoredEventType {
-                definition: definition.map_err(AppError::Invalid)?,
+                definition,
                 updated_at: now,
                 ..stored
             };
             event_types::update(conn, &row(caller.environment, &updated)).await?;
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
             Ok::<_, AppError>(updated)
         })
         .await?;
     app.enforced().forget(&(caller.environment, name.clone()));
+    app.handoff().wake();
     Ok(updated)
 }
 
 /// Deletes an event type; its events stay.
 pub async fn delete(app: &App, caller: &Caller, name: &EventType) -> Result<(), AppError> {
     let mut conn = app.store().conn().await?;
-    if !event_types::delete(&mut conn, caller.environment, name.as_str()).await? {
-        return Err(AppError::not_found(Noun::EventType, name));
-    }
+    conn.transaction(async |conn| {
+        let lock = app.lock(conn, caller.environment).await?;
+        if !event_types::delete(conn, caller.environment, name.as_str()).await? {
+            return Err(AppError::not_found(Noun::EventType, name));
+        }
+        let entry = told(OwnAction::EventTypeDeleted, name);
+        trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await
+    })
+    .await?;
     app.enforced().forget(&(caller.environment, name.clone()));
+    app.handoff().wake();
     Ok(())
+}
+
+fn told(action: OwnAction, name: &EventType) -> OwnEntry {
+    OwnEntry::new(action).on("event_type", name)
 }
 
 /// The sample of an event type's data, if it is described and has one.

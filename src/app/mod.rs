@@ -23,6 +23,7 @@ pub mod health;
 mod memory;
 mod once;
 pub mod organizations;
+mod trail;
 
 pub use context::{App, AppParts, AppSettings};
 pub use error::{AppError, Noun};

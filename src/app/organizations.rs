@@ -4,8 +4,9 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::{OrganizationDomainId, OrganizationId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::invalid::Invalid;
@@ -40,19 +41,22 @@ pub async fn create(
         updated_at: now,
     };
     let mut conn = app.store().conn().await?;
-    conn.transaction(async |conn| {
-        if key.is_some() {
-            app.lock(conn, caller.environment).await?;
-        }
-        if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
-            return found(conn, caller, id).await;
-        }
-        let inserted = organizations::insert(conn, &organization).await;
-        inserted.map_err(|error| conflict(error, &organization))?;
-        once::remember(app, conn, caller.environment, key.as_ref(), organization.id).await?;
-        Ok(organization)
-    })
-    .await
+    let created = conn
+        .transaction(async |conn| {
+            let lock = app.lock(conn, caller.environment).await?;
+            if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
+                return found(conn, caller, id).await;
+            }
+            let inserted = organizations::insert(conn, &organization).await;
+            inserted.map_err(|error| conflict(error, &organization))?;
+            let entry = told(OwnAction::OrganizationCreated, &organization);
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
+            once::remember(app, conn, caller.environment, key.as_ref(), organization.id).await?;
+            Ok::<_, AppError>(organization)
+        })
+        .await?;
+    app.handoff().wake();
+    Ok(created)
 }
 
 /// Finds one organization.
@@ -108,25 +112,48 @@ pub async fn update(
     change: OrganizationChange,
 ) -> Result<Organization, AppError> {
     let mut conn = app.store().conn().await?;
-    conn.transaction(async |conn| {
-        app.lock(conn, caller.environment).await?;
-        let mut organization = found(conn, caller, id).await?;
-        apply(change, &mut organization, app.clock())
-            .map_err(|invalid| AppError::Invalid(vec![invalid]))?;
-        let updated = organizations::update(conn, &organization).await;
-        updated.map_err(|error| conflict(error, &organization))?;
-        Ok(organization)
-    })
-    .await
+    let updated = conn
+        .transaction(async |conn| {
+            let lock = app.lock(conn, caller.environment).await?;
+            let before = found(conn, caller, id).await?;
+            let mut organization = before.clone();
+            apply(change, &mut organization, app.clock())
+                .map_err(|invalid| AppError::Invalid(vec![invalid]))?;
+            let changed = organization.differences(&before);
+            if changed.is_empty() {
+                return Ok(before);
+            }
+            let updated = organizations::update(conn, &organization).await;
+            updated.map_err(|error| conflict(error, &organization))?;
+            let entry = told(OwnAction::OrganizationUpdated, &organization)
+                .with("changed", changed.join(","));
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
+            Ok::<_, AppError>(organization)
+        })
+        .await?;
+    app.handoff().wake();
+    Ok(updated)
 }
 
 /// Deletes an organization; its events stay.
 pub async fn delete(app: &App, caller: &Caller, id: OrganizationId) -> Result<(), AppError> {
     let mut conn = app.store().conn().await?;
-    match organizations::delete(&mut conn, caller.environment, id).await? {
-        true => Ok(()),
-        false => Err(AppError::not_found(Noun::Organization, &id)),
-    }
+    conn.transaction(async |conn| {
+        let lock = app.lock(conn, caller.environment).await?;
+        let organization = found(conn, caller, id).await?;
+        organizations::delete(conn, caller.environment, id).await?;
+        let entry = told(OwnAction::OrganizationDeleted, &organization);
+        trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await
+    })
+    .await?;
+    app.handoff().wake();
+    Ok(())
+}
+
+fn told(action: OwnAction, organization: &Organization) -> OwnEntry {
+    OwnEntry::new(action)
+        .on("organization", organization.id)
+        .named(&organization.name)
 }
 
 fn apply(

@@ -10,6 +10,7 @@ use super::output;
 use crate::app::App;
 use crate::config::settings::Origin;
 use crate::config::{Config, Loaded};
+use crate::domain::audit::Actor;
 use crate::runtime;
 
 pub(super) const MIGRATE_EXAMPLES: &str = "\
@@ -37,6 +38,15 @@ pub(super) async fn with_app<T>(
 pub(super) async fn migrate(settings: &SettingsFlags) -> anyhow::Result<()> {
     with_app(settings, async |_: &App| Ok(())).await?;
     Ok(output::line("the database is up to date")?)
+}
+
+/// Who runs this command, for the environment's own trail.
+pub(super) fn operator() -> Actor {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
+    let user = user.ok().flatten().map(|user| user.name);
+    let machine = nix::unistd::gethostname().ok();
+    let machine = machine.and_then(|name| name.into_string().ok());
+    Actor::operator(user.as_deref(), machine.as_deref())
 }
 
 /// The configuration of a command that ends by itself: it logs what went wrong, unless more was asked for.

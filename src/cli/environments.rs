@@ -50,7 +50,9 @@ impl From<Environment> for EnvironmentLine {
 pub(super) async fn run(command: Environments, settings: &SettingsFlags) -> anyhow::Result<()> {
     match command {
         Environments::Create { name, json } => {
-            let create = async |app: &App| Ok(app::environments::create(app, &name).await?);
+            let create = async |app: &App| {
+                Ok(app::environments::create(app, &name, &admin::operator()).await?)
+            };
             let created = EnvironmentLine::from(admin::with_app(settings, create).await?);
             if json {
                 return output::json(&created);

@@ -111,7 +111,8 @@ pub(super) async fn run(command: Keys, settings: &SettingsFlags) -> anyhow::Resu
             }
         }
         Keys::Revoke { id, json } => {
-            let revoke = async |app: &App| Ok(app::api_keys::revoke(app, id).await?);
+            let revoke =
+                async |app: &App| Ok(app::api_keys::revoke(app, id, &admin::operator()).await?);
             let revoked = KeyLine::new(admin::with_app(settings, revoke).await?, None);
             if json {
                 output::json(&revoked)
@@ -134,7 +135,7 @@ async fn create(new: Create, settings: &SettingsFlags) -> anyhow::Result<()> {
             Some(environment) => environment,
             None => only(&app::environments::list(app).await?)?,
         };
-        Ok(app::api_keys::create(app, environment, &name, permissions).await?)
+        Ok(app::api_keys::create(app, environment, &name, permissions, &admin::operator()).await?)
     };
     let (key, text) = admin::with_app(settings, create).await?;
     let line = KeyLine::new(key, Some(text.expose().to_owned()));

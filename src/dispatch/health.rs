@@ -2,7 +2,8 @@
 //!
 //! Invariant: an endpoint is judged by what it was when the attempt was made; if it is something else by now,
 //! nothing changes. It is disabled in a transaction of its own, under the environment's lock, together with the
-//! event that says so. Noting never keeps settling waiting: news that finds no room comes again with the next
+//! event and the entry of the environment's own trail that say so: they go to whoever is still enabled, so endpoints
+//! that fail on them cannot disable each other without an end. Noting never keeps settling waiting: news that finds no room comes again with the next
 //! attempt.
 
 use std::collections::BTreeMap;
@@ -15,10 +16,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::courier::Courier;
+use crate::domain::audit::{Actor, OwnEntry};
 use crate::domain::delivery::Health;
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, FAILING_FOR_MAX};
 use crate::domain::event::NewEvent;
-use crate::ingest;
+use crate::ingest::{self, NewItem};
 use crate::store::{StoreError, endpoints, events};
 
 /// News that may wait.
@@ -164,7 +166,7 @@ fn still_deserves(current: &Endpoint, endpoint: &Endpoint, reason: DisabledReaso
     }
 }
 
-/// Disables an endpoint and records the event that says so.
+/// Disables an endpoint and records the event and the entry that say so.
 async fn disable(
     courier: &Courier,
     endpoint: &Endpoint,
@@ -188,7 +190,10 @@ async fn disable(
             events::bump_endpoints_version(conn, &lock).await?;
             lock.endpoints_version += 1;
             let notice = NewEvent::endpoint_disabled(&current, reason);
-            ingest::record_within(conn, &lock, courier.clock.for_database(), &[&notice]).await?;
+            let entry = OwnEntry::endpoint_disabled(&current, reason);
+            let entry = entry.by(&Actor::platform("delivery"), now);
+            let items = [NewItem::Event(notice), NewItem::Entry(Box::new(entry))];
+            ingest::record_items_within(conn, &lock, courier.clock.for_database(), &items).await?;
             Ok::<_, StoreError>(true)
         })
         .await?;

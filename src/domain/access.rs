@@ -4,7 +4,9 @@
 //! kept is its SHA-256. Keys carry 256 random bits, so a plain hash is enough and a look-up by hash leaks nothing.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -92,11 +94,23 @@ pub struct ApiKey {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
+/// Where a request came from, as far as that can be seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Of whoever holds the other end of the connection.
+    pub address: Option<IpAddr>,
+    /// What the sender says of itself.
+    pub user_agent: Option<Box<str>>,
+}
+
 /// Who is calling.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub environment: EnvironmentId,
     pub key: ApiKeyId,
+    /// The key's name.
+    pub name: Arc<str>,
+    pub origin: Origin,
     permissions: Vec<Permission>,
 }
 
@@ -105,8 +119,16 @@ impl Caller {
         Self {
             environment: key.environment,
             key: key.id,
+            name: key.name.as_str().into(),
+            origin: Origin::default(),
             permissions: key.permissions.clone(),
         }
+    }
+
+    /// The same caller, calling from there.
+    #[must_use]
+    pub fn at(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     /// Whether the caller may do this; an admin may do everything.
@@ -182,6 +204,8 @@ mod tests {
         Caller {
             environment: EnvironmentId::at(1, 1),
             key: ApiKeyId::at(1, 1),
+            name: "test".into(),
+            origin: Origin::default(),
             permissions: permissions.to_vec(),
         }
     }

@@ -7,6 +7,7 @@
 //! Source: docs/adr/0006-audit-tree.md.
 
 mod content;
+mod endpoint_entries;
 mod entry;
 mod export;
 mod filter;
@@ -15,6 +16,7 @@ mod leaf;
 mod line;
 mod metadata;
 mod new;
+mod own;
 mod stored;
 mod trail;
 pub mod verify;
@@ -29,6 +31,7 @@ pub use grant::{
 pub use leaf::{Commitments, Salts};
 pub use line::StoredLine;
 pub use new::{AuditEntryParts, AuditLimits, NewAuditEntry, PartyParts, instance_path, is_shape};
+pub use own::{Actor, Fact, OwnAction, OwnEntry};
 pub use stored::{Opening, StoredFault};
 pub use trail::{Trail, TrailFault};
 

@@ -32,6 +32,8 @@ pub const ORGANIZATION_DOMAINS_MAX: usize = 100;
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Endpoints of one environment.
 pub const ENDPOINTS_MAX: i64 = 10_000;
+/// Event types that one environment describes.
+pub const EVENT_TYPES_MAX: i64 = 10_000;
 /// Seconds that the previous secret stays valid after a rotation, at most: seven days.
 pub const ROTATION_OVERLAP_SECONDS_MAX: u64 = 7 * 24 * 3600;
 /// The same when the caller names none: one day.

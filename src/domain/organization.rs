@@ -26,6 +26,35 @@ pub struct Organization {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Organization {
+    /// The members that callers set and that `other` has otherwise, by their names on the wire.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let domains = |organization: &Self| -> BTreeMap<_, _> {
+            let domains = organization.domains.iter();
+            domains
+                .map(|domain| (domain.domain.clone(), domain.state))
+                .collect()
+        };
+        let members = [
+            ("name", self.name != other.name),
+            ("external_id", self.external_id != other.external_id),
+            (
+                "stripe_customer_id",
+                self.stripe_customer_id != other.stripe_customer_id,
+            ),
+            (
+                "allow_profiles_outside_organization",
+                self.allow_profiles_outside_organization
+                    != other.allow_profiles_outside_organization,
+            ),
+            ("domain_data", domains(self) != domains(other)),
+            ("metadata", self.metadata != other.metadata),
+        ];
+        let differing = members.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| name).collect()
+    }
+}
+
 /// A domain name that an organization uses.
 #[derive(Debug, Clone)]
 pub struct OrganizationDomain {

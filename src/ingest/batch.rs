@@ -132,7 +132,7 @@ pub async fn record_within(
     new: &[&NewEvent],
 ) -> Result<Vec<Event>, StoreError> {
     let items: Vec<NewItem> = new.iter().map(|&new| NewItem::Event(new.clone())).collect();
-    record_items(conn, lock, now, &items).await
+    record_items_within(conn, lock, now, &items).await
 }
 
 /// Records audit log events as [`record_within`] records events; answers the events that tell of them.
@@ -144,10 +144,11 @@ pub async fn record_entries_within(
 ) -> Result<Vec<Event>, StoreError> {
     let entries = new.into_iter();
     let items: Vec<NewItem> = entries.map(|new| NewItem::Entry(Box::new(new))).collect();
-    record_items(conn, lock, now, &items).await
+    record_items_within(conn, lock, now, &items).await
 }
 
-async fn record_items(
+/// Records both as [`record_within`] records events, in the order given.
+pub async fn record_items_within(
     conn: &mut Conn,
     lock: &EnvironmentLock,
     now: Option<DateTime<Utc>>,

@@ -12,7 +12,7 @@ mod plan;
 mod recorder;
 mod trails;
 
-pub use batch::{record_entries_within, record_within};
+pub use batch::{record_entries_within, record_items_within, record_within};
 pub use checkpoints::{checkpoint_within, checkpoints_within};
 pub use recorder::{RecordError, Recorder, RecorderSettings};
 pub use trails::{NewItem, entry_id};

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::domain::time::Clock;
 use crate::egress::Policy;
 use crate::store::embedded::running_url;
-use crate::telemetry;
+use crate::{telemetry, upkeep};
 
 /// The app of a command that ends by itself: it sends nothing.
 pub struct Admin {
@@ -23,7 +23,14 @@ pub async fn connect(config: &Config) -> anyhow::Result<Admin> {
     telemetry::start(&config.log)?;
     platform::install_crypto();
     let ground = Ground::for_command(config).await?;
-    match Foundation::lay(config, &ground.url, &ground.secrets, &Clock::System).await {
+    let laid = async {
+        let foundation =
+            Foundation::lay(config, &ground.url, &ground.secrets, &Clock::System).await?;
+        // What is recorded before its week is there keeps the week from being made.
+        upkeep::create_partitions(&foundation.store, &Clock::System).await?;
+        Ok(foundation)
+    };
+    match laid.await {
         Ok(foundation) => {
             let policy = Arc::new(Policy::new(
                 config.egress.allow.clone(),

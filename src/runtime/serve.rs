@@ -21,6 +21,7 @@ use crate::app::{App, AppError, api_keys, environments};
 use crate::config::Config;
 use crate::dispatch::Drained;
 use crate::domain::access::{ApiKeyText, Permission};
+use crate::domain::audit::Actor;
 use crate::domain::environment::Environment;
 use crate::domain::time::Clock;
 use crate::http::server::{self, ServerSettings};
@@ -104,9 +105,10 @@ impl Running {
             hand_over: true,
         };
         let mut platform = Platform::build(config, foundation.store.clone(), settings)?;
+        // First of all: what is recorded before its week is there keeps the week from being made.
+        upkeep::create_partitions(&platform.store, &clock).await?;
         let first_key = first_start(config, &platform.app).await?;
         let keep = platform::upkeep_settings(config);
-        upkeep::create_partitions(&platform.store, &clock).await?;
         upkeep::checkpoints::create_keys(&platform.store, &clock).await?;
         let presence = Presence::begin(
             platform.store.clone(),
@@ -196,15 +198,16 @@ async fn first_start(
     config: &Config,
     app: &App,
 ) -> anyhow::Result<Option<(Environment, ApiKeyText)>> {
+    let actor = Actor::platform("start");
     let existing = environments::list(app).await?;
     let chosen = config.bootstrap.api_key.as_ref();
     if let Some(first) = existing.first() {
         if let Some(text) = chosen {
-            api_keys::adopt(app, first.id, "bootstrap", text).await?;
+            api_keys::adopt(app, first.id, "bootstrap", text, &actor).await?;
         }
         return Ok(None);
     }
-    let environment = match environments::create(app, FIRST_ENVIRONMENT).await {
+    let environment = match environments::create(app, FIRST_ENVIRONMENT, &actor).await {
         Ok(environment) => environment,
         // Another server that started at the same moment was first, and has printed the key.
         Err(AppError::Exists { .. }) => return Box::pin(first_start(config, app)).await,
@@ -212,13 +215,13 @@ async fn first_start(
     };
     let text = match chosen {
         Some(text) => {
-            api_keys::adopt(app, environment.id, "bootstrap", text).await?;
+            api_keys::adopt(app, environment.id, "bootstrap", text, &actor).await?;
             text.clone()
         }
         None => {
-            let (_key, text) =
-                api_keys::create(app, environment.id, "first", vec![Permission::Admin]).await?;
-            text
+            let may = vec![Permission::Admin];
+            let created = api_keys::create(app, environment.id, "first", may, &actor).await?;
+            created.1
         }
     };
     Ok(Some((environment, text)))

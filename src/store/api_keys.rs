@@ -91,18 +91,19 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<ApiKey>, StoreError> {
     rows.into_iter().map(ApiKey::try_from).collect()
 }
 
-/// Revokes a key; one that is revoked already stays as it is. `None` when there is no such key.
-pub async fn revoke(
-    conn: &mut Conn,
-    id: ApiKeyId,
-    now: DateTime<Utc>,
-) -> Result<Option<ApiKey>, StoreError> {
-    diesel::update(api_keys::table)
+/// Revokes a key; answers whether it was not revoked before.
+pub async fn revoke(conn: &mut Conn, id: ApiKeyId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let revoked = diesel::update(api_keys::table)
         .filter(api_keys::id.eq(id))
         .filter(api_keys::revoked_at.is_null())
         .set(api_keys::revoked_at.eq(now))
         .execute(conn)
         .await?;
+    Ok(revoked > 0)
+}
+
+/// Finds a key by its id, revoked or not.
+pub async fn find(conn: &mut Conn, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
     let row: Option<ApiKeyRow> = api_keys::table
         .filter(api_keys::id.eq(id))
         .select(ApiKeyRow::as_select())

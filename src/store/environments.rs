@@ -29,6 +29,14 @@ pub async fn insert(conn: &mut Conn, environment: &Environment) -> Result<(), St
     Ok(())
 }
 
+/// Whether there is such an environment.
+pub async fn exists(conn: &mut Conn, id: EnvironmentId) -> Result<bool, StoreError> {
+    let there = environments::table.filter(environments::id.eq(id));
+    Ok(diesel::select(diesel::dsl::exists(there))
+        .get_result(conn)
+        .await?)
+}
+
 /// All environments, oldest first.
 pub async fn all(conn: &mut Conn) -> Result<Vec<Environment>, StoreError> {
     let rows: Vec<(EnvironmentId, String, DateTime<Utc>)> = environments::table

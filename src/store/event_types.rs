@@ -61,6 +61,15 @@ pub async fn delete(
     Ok(deleted > 0)
 }
 
+/// How many event types the environment has.
+pub async fn count(conn: &mut Conn, environment: EnvironmentId) -> Result<i64, StoreError> {
+    Ok(event_types::table
+        .filter(event_types::environment_id.eq(environment))
+        .count()
+        .get_result(conn)
+        .await?)
+}
+
 /// Finds one event type of `environment`.
 pub async fn find(
     conn: &mut Conn,

@@ -98,7 +98,7 @@ fn expired(
         occurred_at: time::to_millis_precision(now),
         actor: Identity {
             id: "retention".into(),
-            kind: "system".into(),
+            kind: "platform".into(),
         },
         parts: PersonalParts {
             actor: Personal::default(),

@@ -93,6 +93,20 @@ impl EventTypeDefinition {
         })
     }
 
+    /// The members that `other` has otherwise, by their names on the wire.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let text = |definition: &Self| definition.schema.as_ref().map(|it| it.as_str().to_owned());
+        let members = [
+            ("description", self.description != other.description),
+            ("schema", text(self) != text(other)),
+            ("example", self.example != other.example),
+            ("deprecated", self.deprecated != other.deprecated),
+            ("enforced", self.enforced != other.enforced),
+        ];
+        let differing = members.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| name).collect()
+    }
+
     /// Says what of an event's `data` does not fit, where that matters; paths begin with `/data`.
     pub fn validate(&self, data: &str) -> Vec<SchemaFault> {
         match &self.schema {

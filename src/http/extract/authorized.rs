@@ -8,12 +8,12 @@ use std::ops::Deref;
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, USER_AGENT};
 use actix_web::web::Data;
 
 use super::argument::Extract;
 use crate::app::{self, App};
-use crate::domain::access::{Caller, Permission};
+use crate::domain::access::{Caller, Origin, Permission};
 use crate::http::problem::{Code, Problem};
 
 /// A permission as a type.
@@ -60,9 +60,18 @@ impl<P: Required> Extract for Authorized<P> {
             return Err(Problem::forbidden(P::PERMISSION));
         }
         Ok(Self {
-            caller,
+            caller: caller.at(origin(request)),
             permission: PhantomData,
         })
+    }
+}
+
+/// The other end of the connection: a proxy in front hides who is behind it.
+fn origin(request: &HttpRequest) -> Origin {
+    let user_agent = request.headers().get(USER_AGENT);
+    Origin {
+        address: request.peer_addr().map(|peer| peer.ip().to_canonical()),
+        user_agent: user_agent.map(|text| String::from_utf8_lossy(text.as_bytes()).into()),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tidings::app::{App, api_keys, environments};
 use tidings::dispatch::Drained;
 use tidings::domain::access::Permission;
+use tidings::domain::audit::Actor;
 use tidings::domain::id::EnvironmentId;
 use tidings::domain::time::Clock;
 use tidings::http::server::{self, ServerSettings};
@@ -69,7 +70,7 @@ impl TestPlatform {
         let environment = match environments::list(&parts.app).await.unwrap().first() {
             Some(first) => first.id,
             None => {
-                environments::create(&parts.app, "default")
+                environments::create(&parts.app, "default", &Actor::platform("test"))
                     .await
                     .unwrap()
                     .id
@@ -121,7 +122,9 @@ impl TestPlatform {
     /// An administrator of another environment.
     pub(crate) async fn foreign_client(&self) -> Client {
         let name = format!("foreign {}", rand::random::<u64>());
-        let environment = environments::create(&self.parts.app, &name).await.unwrap();
+        let environment = environments::create(&self.parts.app, &name, &Actor::platform("test"))
+            .await
+            .unwrap();
         let key = new_key(&self.parts.app, environment.id, &[Permission::Admin]).await;
         self.client.with_key(Some(&key))
     }
@@ -247,6 +250,13 @@ fn serve(
 }
 
 async fn new_key(app: &App, environment: EnvironmentId, permissions: &[Permission]) -> String {
-    let key = api_keys::create(app, environment, "test", permissions.to_vec()).await;
+    let key = api_keys::create(
+        app,
+        environment,
+        "test",
+        permissions.to_vec(),
+        &Actor::platform("test"),
+    )
+    .await;
     key.unwrap().1.expose().to_owned()
 }
