@@ -3,16 +3,16 @@
 //! Invariant: an entry is recorded for an organization that exists and only if it fits its action's schema, where
 //! there is one; it is durable with its leaf and its event when this answers.
 
-use std::collections::BTreeSet;
-
-use super::audit_schemas;
 use super::context::App;
 use super::error::{AppError, Noun};
+use super::{audit_schemas, once};
 use crate::domain::access::Caller;
 use crate::domain::audit::{AuditFilter, AuditRecord, NewAuditEntry, Trail};
+use crate::domain::event::Event;
 use crate::domain::id::{AuditLogEventId, OrganizationId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
+use crate::domain::schema::SchemaFault;
 use crate::ingest::{NewItem, entry_id};
 use crate::store::{Conn, StoreError, audit_logs, organizations};
 
@@ -26,12 +26,8 @@ pub async fn record(
     entry: NewAuditEntry,
     key: Option<IdempotencyKey>,
 ) -> Result<AuditLogEventId, AppError> {
-    check_organizations(app, caller, [organization]).await?;
     let faults = audit_schemas::misfits(app, caller, &entry).await?;
-    if !faults.is_empty() {
-        return Err(AppError::AuditInvalid(faults));
-    }
-    let ids = commit(app, caller, vec![(organization, entry)], key).await?;
+    let ids = commit(app, caller, vec![(organization, entry)], faults, key).await?;
     ids.first().copied().ok_or_else(|| {
         AppError::Internal(StoreError::Corrupt("an entry was not answered".to_owned()))
     })
@@ -46,28 +42,29 @@ pub async fn record_batch(
     entries: Vec<(OrganizationId, NewAuditEntry)>,
     key: Option<IdempotencyKey>,
 ) -> Result<Vec<AuditLogEventId>, AppError> {
-    check_organizations(app, caller, entries.iter().map(|&(id, _)| id)).await?;
     let mut faults = Vec::new();
     for (number, (_, entry)) in entries.iter().enumerate() {
         let path = format!("/events/{number}/event");
         let found = audit_schemas::misfits(app, caller, entry).await?;
         faults.extend(found.into_iter().map(|fault| fault.within(&path, "")));
     }
-    if !faults.is_empty() {
-        return Err(AppError::AuditInvalid(faults));
-    }
-    commit(app, caller, entries, key).await
+    commit(app, caller, entries, faults, key).await
 }
 
-/// Lists entries.
+/// Lists entries: of one trail, or of all.
 pub async fn list(
     app: &App,
     caller: &Caller,
-    filter: &AuditFilter,
+    trail: Option<Trail>,
+    filter: AuditFilter,
     query: &PageQuery<AuditLogEventId>,
 ) -> Result<Page<AuditRecord>, AppError> {
     let mut conn = app.store().conn().await?;
-    let rows = audit_logs::page(&mut conn, caller.environment, filter, query).await?;
+    let filter = AuditFilter {
+        organization: trail.map(audit_logs::key_of),
+        ..filter
+    };
+    let rows = audit_logs::page(&mut conn, caller.environment, &filter, query).await?;
     Ok(Page::cut(rows, query))
 }
 
@@ -82,12 +79,21 @@ pub async fn find(
     found.ok_or_else(|| AppError::not_found(Noun::AuditLogEvent, &id))
 }
 
+/// Records entries that have no faults, or answers what the request has recorded before.
 async fn commit(
     app: &App,
     caller: &Caller,
     entries: Vec<(OrganizationId, NewAuditEntry)>,
+    faults: Vec<SchemaFault>,
     key: Option<IdempotencyKey>,
 ) -> Result<Vec<AuditLogEventId>, AppError> {
+    let ids = |events: Vec<Event>| events.iter().map(|event| entry_id(event.id)).collect();
+    if !faults.is_empty() {
+        let refusal = AppError::AuditInvalid(faults);
+        return Ok(ids(
+            once::recorded_or(app, caller, key.as_ref(), refusal).await?
+        ));
+    }
     let name = key.as_ref().map(|key| key.key.clone());
     let items = entries.into_iter().map(|(organization, entry)| {
         NewItem::Entry(Box::new(NewAuditEntry {
@@ -98,7 +104,7 @@ async fn commit(
     let recorder = app.recorder();
     let recorded = recorder.record(caller.environment, items.collect(), key);
     match recorded.await {
-        Ok(events) => Ok(events.iter().map(|event| entry_id(event.id)).collect()),
+        Ok(events) => Ok(ids(events)),
         Err(error) => Err(AppError::of_record(error, name.as_deref())),
     }
 }
@@ -116,22 +122,4 @@ pub(super) async fn key_of(
         found.ok_or_else(|| AppError::not_found(Noun::Organization, &id))?;
     }
     Ok(audit_logs::key_of(trail))
-}
-
-/// Errors: `NotFound` for the first that does not exist.
-async fn check_organizations(
-    app: &App,
-    caller: &Caller,
-    wanted: impl IntoIterator<Item = OrganizationId>,
-) -> Result<(), AppError> {
-    let mut conn = app.store().conn().await?;
-    let mut seen = BTreeSet::new();
-    for id in wanted {
-        if !seen.insert(id) {
-            continue;
-        }
-        let found = organizations::find(&mut conn, caller.environment, id).await?;
-        found.ok_or_else(|| AppError::not_found(Noun::Organization, &id))?;
-    }
-    Ok(())
 }

@@ -154,17 +154,26 @@ pub(super) async fn misfits(
     let version = entry.version.map(i32::try_from);
     let version = version.map_or(VERSION_DEFAULT, |version| version.unwrap_or(i32::MAX));
     match demand(app, caller.environment, &entry.action, version).await? {
+        Demand::Nothing if app.settings().audit_schemas_required => {
+            let message = format!("{} has no schema, and one is required", entry.action);
+            Ok(vec![unknown("action", message)])
+        }
         Demand::Nothing => Ok(Vec::new()),
         Demand::UnknownVersion => {
             let message = format!("{} has no schema of version {version}", entry.action);
-            Ok(vec![SchemaFault {
-                instance_path: "/version".to_owned(),
-                schema_path: "#".to_owned(),
-                keyword: "version".to_owned(),
-                message,
-            }])
+            Ok(vec![unknown("version", message)])
         }
         Demand::Fits(schema) => Ok(validate(&schema, entry)),
+    }
+}
+
+/// That there is no schema for what an entry's member says.
+fn unknown(member: &str, message: String) -> SchemaFault {
+    SchemaFault {
+        instance_path: format!("/{member}"),
+        schema_path: "#".to_owned(),
+        keyword: member.to_owned(),
+        message,
     }
 }
 

@@ -20,6 +20,8 @@ use super::error::AppError;
 #[derive(Debug, Clone)]
 pub struct AppSettings {
     pub event_limits: EventLimits,
+    /// Audit log events whose action has no schema are refused.
+    pub audit_schemas_required: bool,
     /// Where callers reach the API, without a slash at the end.
     pub public_url: String,
 }

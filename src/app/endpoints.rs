@@ -243,9 +243,14 @@ pub async fn test(
     sample: Option<Sample>,
     key: Option<IdempotencyKey>,
 ) -> Result<Event, AppError> {
-    let endpoint = find(app, caller, id).await?;
-    if !endpoint.is_enabled() {
-        return Err(AppError::EndpointDisabled { id });
+    let refusal = match find(app, caller, id).await {
+        Ok(endpoint) if endpoint.is_enabled() => None,
+        Ok(_disabled) => Some(AppError::EndpointDisabled { id }),
+        Err(error) => Some(error),
+    };
+    if let Some(refusal) = refusal {
+        let before = once::recorded_or(app, caller, key.as_ref(), refusal).await?;
+        return super::events::one(before);
     }
     let event = match sample {
         Some(sample) => NewEvent {

@@ -120,6 +120,7 @@ impl AppError {
             RecordError::KeyReused => Self::IdempotencyKeyReused {
                 key: key.unwrap_or_default().to_owned(),
             },
+            RecordError::NoOrganization(id) => Self::not_found(Noun::Organization, &id),
             RecordError::Store(error) => error.into(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::event_types;
+use super::{event_types, once};
 use crate::domain::access::Caller;
 use crate::domain::event::{Event, EventFilter, NewEvent};
 use crate::domain::id::EventId;
@@ -25,7 +25,8 @@ pub async fn publish(
     let misfits = event_types::misfits(app, caller, &events).await?;
     let faults: Vec<_> = misfits.into_iter().flatten().collect();
     if !faults.is_empty() {
-        return Err(AppError::EventInvalid(faults));
+        let refusal = AppError::EventInvalid(faults);
+        return one(once::recorded_or(app, caller, key.as_ref(), refusal).await?);
     }
     one(record(app, caller, events, key).await?)
 }
@@ -46,7 +47,8 @@ pub async fn publish_batch(
         faults.extend(found.into_iter().map(|fault| fault.within(&path, "")));
     }
     if !faults.is_empty() {
-        return Err(AppError::EventInvalid(faults));
+        let refusal = AppError::EventInvalid(faults);
+        return once::recorded_or(app, caller, key.as_ref(), refusal).await;
     }
     record(app, caller, events, key).await
 }
@@ -61,7 +63,7 @@ pub(super) async fn publish_sample(
     one(record(app, caller, vec![event], key).await?)
 }
 
-fn one(mut events: Vec<Event>) -> Result<Event, AppError> {
+pub(super) fn one(mut events: Vec<Event>) -> Result<Event, AppError> {
     events.pop().ok_or_else(|| {
         AppError::Internal(StoreError::Corrupt("an event was not answered".to_owned()))
     })

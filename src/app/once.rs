@@ -1,14 +1,17 @@
 //! Once: what a request that named itself has made already.
 //!
-//! Invariant: asked and remembered in the transaction that makes the object, under the environment's lock.
+//! Invariant: asked and remembered in the transaction that makes the object, under the environment's lock. What is
+//! recorded by the group commit is remembered there; here it is only asked for, before a refusal.
 
 use super::context::App;
 use super::error::AppError;
+use crate::domain::access::Caller;
+use crate::domain::event::Event;
 use crate::domain::id::EnvironmentId;
 use crate::domain::idempotency::IdempotencyKey;
-use crate::store::Conn;
 use crate::store::columns::RawId;
 use crate::store::idempotency::{self, Known, Made};
+use crate::store::{Conn, events};
 
 /// The object that the request has made before, if it has.
 pub(super) async fn made_before<Id: From<RawId>>(
@@ -45,4 +48,28 @@ pub(super) async fn remember(
         .await?;
     }
     Ok(())
+}
+
+/// What the request has recorded before, if it has; otherwise `refusal`. What has changed since must not turn its
+/// first answer into a refusal.
+pub(super) async fn recorded_or(
+    app: &App,
+    caller: &Caller,
+    key: Option<&IdempotencyKey>,
+    refusal: AppError,
+) -> Result<Vec<Event>, AppError> {
+    let Some(key) = key else { return Err(refusal) };
+    let environment = caller.environment;
+    let mut conn = app.store().conn().await?;
+    let known = idempotency::find(&mut conn, environment, &[key]).await?;
+    match known.first() {
+        Some(Known::Same(Made { first, last })) => {
+            let (first, last) = ((*first).into(), (*last).into());
+            Ok(events::find_run(&mut conn, environment, first, last).await?)
+        }
+        Some(Known::Other) => Err(AppError::IdempotencyKeyReused {
+            key: key.key.clone(),
+        }),
+        Some(Known::New) | None => Err(refusal),
+    }
 }

@@ -23,6 +23,7 @@ pub struct Config {
     pub secrets: SecretsConfig,
     pub bootstrap: BootstrapConfig,
     pub events: EventsConfig,
+    pub audit: AuditConfig,
     pub ingest: IngestConfig,
     pub delivery: DeliveryConfig,
     pub egress: EgressConfig,
@@ -95,6 +96,11 @@ pub struct EventsConfig {
     pub data_bytes_max: usize,
     pub retention: Duration,
     pub idempotency_retention: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct AuditConfig {
+    pub require_schema: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::fault::{ConfigError, Fault};
 use super::model::{
-    BootstrapConfig, Config, DataConfig, DatabaseConfig, DeliveryConfig, EgressConfig,
+    AuditConfig, BootstrapConfig, Config, DataConfig, DatabaseConfig, DeliveryConfig, EgressConfig,
     EventsConfig, IngestConfig, LogConfig, LogFormat, SecretsConfig, ServerConfig,
 };
 use super::settings::{Setting, Settings, Value};
@@ -43,6 +43,9 @@ impl Config {
                 api_key: reader.optional("bootstrap.api_key", api_key),
             },
             events: EventsConfig::read(&mut reader),
+            audit: AuditConfig {
+                require_schema: reader.one("audit.require_schema", units::truth),
+            },
             ingest: IngestConfig::read(&mut reader),
             delivery: DeliveryConfig::read(&mut reader),
             egress: EgressConfig::read(&mut reader),

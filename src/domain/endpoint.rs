@@ -172,10 +172,13 @@ pub struct EndpointChange {
 }
 
 impl EndpointChange {
-    /// Applies the change; an endpoint that is enabled again begins in good health.
+    /// Applies the change; an endpoint that is enabled again or has another URL begins in good health.
     pub fn apply(self, endpoint: &mut Endpoint, now: DateTime<Utc>) {
-        if let Some(url) = self.url {
+        if let Some(url) = self.url
+            && url != endpoint.url
+        {
             endpoint.url = url;
+            endpoint.failing_since = None;
         }
         if let Some(patterns) = self.patterns {
             endpoint.patterns = patterns;

@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::plan::{Answer, keys, made, plan};
 use super::recorder::Submission;
 use crate::domain::event::{Event, Place};
-use crate::domain::id::{EnvironmentId, EventId};
+use crate::domain::id::{EnvironmentId, EventId, OrganizationId};
 use crate::domain::time::Clock;
 use crate::store::events;
 use crate::store::handoff::Handoff;
@@ -39,6 +39,7 @@ enum Fate {
 pub(super) enum Committed {
     Events(Vec<Event>),
     KeyReused,
+    NoOrganization(OrganizationId),
     Failed(Failure),
 }
 
@@ -229,9 +230,11 @@ impl Committer {
                 Answer::Old(events) => Committed::Events(events),
                 Answer::As(earlier) => match committed.get(earlier) {
                     Some(Committed::Events(events)) => Committed::Events(events.clone()),
+                    Some(&Committed::NoOrganization(id)) => Committed::NoOrganization(id),
                     _ => Committed::KeyReused,
                 },
                 Answer::KeyReused => Committed::KeyReused,
+                Answer::NoOrganization(id) => Committed::NoOrganization(id),
             });
         }
         committed

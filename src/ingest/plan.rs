@@ -2,15 +2,15 @@
 //!
 //! Invariant: made under the environment's lock, so that no key's first use is missed. Writes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::recorder::Submission;
 use super::trails::NewItem;
 use crate::domain::event::Event;
-use crate::domain::id::EnvironmentId;
+use crate::domain::id::{EnvironmentId, OrganizationId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::store::idempotency::{Known, Made};
-use crate::store::{Conn, StoreError, events};
+use crate::store::{Conn, StoreError, events, organizations};
 
 /// How one request will be answered.
 pub(super) enum Answer {
@@ -21,6 +21,8 @@ pub(super) enum Answer {
     /// As the request at this index of the batch.
     As(usize),
     KeyReused,
+    /// An entry is for an organization that does not exist.
+    NoOrganization(OrganizationId),
 }
 
 /// The keys of the requests that have one.
@@ -39,6 +41,7 @@ pub(super) async fn plan<'a>(
     known: Vec<Known>,
 ) -> Result<(Vec<Answer>, Vec<&'a NewItem>), StoreError> {
     let mut known = known.into_iter();
+    let missing = missing(conn, environment, submissions).await?;
     let mut first_use: HashMap<(&str, &str), usize> = HashMap::new();
     let (mut answers, mut new) = (Vec::with_capacity(submissions.len()), Vec::new());
     for (index, submission) in submissions.iter().enumerate() {
@@ -56,10 +59,10 @@ pub(super) async fn plan<'a>(
                 Some(&earlier) => same_or_reused(submissions, earlier, key),
                 None => {
                     first_use.insert((&*key.scope, &*key.key), index);
-                    take(&submission.items, &mut new)
+                    take(&submission.items, &missing, &mut new)
                 }
             },
-            (Known::New, None) => take(&submission.items, &mut new),
+            (Known::New, None) => take(&submission.items, &missing, &mut new),
         };
         answers.push(answer);
     }
@@ -77,7 +80,33 @@ fn same_or_reused(submissions: &[Submission], earlier: usize, key: &IdempotencyK
     }
 }
 
-fn take<'a>(items: &'a [NewItem], new: &mut Vec<&'a NewItem>) -> Answer {
+/// The organizations that entries are for and that do not exist; asks nothing when there are no entries.
+async fn missing(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    submissions: &[Submission],
+) -> Result<BTreeSet<OrganizationId>, StoreError> {
+    let items = submissions.iter().flat_map(|submission| &submission.items);
+    let mut wanted: BTreeSet<_> = items.filter_map(NewItem::organization).collect();
+    if wanted.is_empty() {
+        return Ok(wanted);
+    }
+    let ids: Vec<_> = wanted.iter().copied().collect();
+    for found in organizations::existing(conn, environment, &ids).await? {
+        wanted.remove(&found);
+    }
+    Ok(wanted)
+}
+
+fn take<'a>(
+    items: &'a [NewItem],
+    missing: &BTreeSet<OrganizationId>,
+    new: &mut Vec<&'a NewItem>,
+) -> Answer {
+    let mut organizations = items.iter().filter_map(NewItem::organization);
+    if let Some(organization) = organizations.find(|id| missing.contains(id)) {
+        return Answer::NoOrganization(organization);
+    }
     let from = new.len();
     new.extend(items);
     Answer::New(from, new.len())

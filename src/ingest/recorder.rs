@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::commit::{self, Committed, Committer, Failure};
 use super::trails::NewItem;
 use crate::domain::event::Event;
-use crate::domain::id::EnvironmentId;
+use crate::domain::id::{EnvironmentId, OrganizationId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::time::Clock;
 use crate::store::handoff::Handoff;
@@ -40,6 +40,9 @@ pub enum RecordError {
     /// Another request has used the idempotency key.
     #[error("the idempotency key was used by another request")]
     KeyReused,
+    /// An audit log event is for an organization that does not exist.
+    #[error("there is no organization {0}")]
+    NoOrganization(OrganizationId),
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -263,6 +266,7 @@ fn answer_all(batch: Vec<Submission>, committed: Vec<commit::Committed>) {
         let result = match committed {
             Committed::Events(events) => Ok(events),
             Committed::KeyReused => Err(RecordError::KeyReused),
+            Committed::NoOrganization(id) => Err(RecordError::NoOrganization(id)),
             Committed::Failed(failure) => Err(RecordError::Store(failure.into())),
         };
         // Whoever asked may have gone; what was recorded stays recorded.

@@ -33,6 +33,14 @@ pub enum NewItem {
 }
 
 impl NewItem {
+    /// The organization that must exist for the item to be recorded: an entry's, not an event's.
+    pub(super) fn organization(&self) -> Option<OrganizationId> {
+        match self {
+            Self::Event(_) => None,
+            Self::Entry(entry) => entry.organization,
+        }
+    }
+
     /// Bytes that the item takes up while it waits, roughly.
     pub(super) fn weight(&self) -> usize {
         match self {

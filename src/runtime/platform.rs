@@ -176,6 +176,7 @@ fn app_settings(config: &Config, public_url: String) -> AppSettings {
         event_limits: EventLimits {
             data_bytes_max: config.events.data_bytes_max,
         },
+        audit_schemas_required: config.audit.require_schema,
         public_url,
     }
 }

@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::paging::paged;
 use super::schema::audit_log_schemas;
 use crate::domain::id::EnvironmentId;
 use crate::domain::page::{Cursor, PageQuery};
@@ -79,23 +80,12 @@ pub async fn page(
     action: &str,
     query: &PageQuery<i32>,
 ) -> Result<Vec<SchemaRow>, StoreError> {
-    let mut statement = audit_log_schemas::table
+    let statement = audit_log_schemas::table
         .filter(audit_log_schemas::environment_id.eq(environment))
         .filter(audit_log_schemas::action.eq(action))
-        .limit(query.size.with_one_more())
         .select(SchemaRow::as_select())
         .into_boxed();
-    let ascending = query.reads_ascending();
-    if let Some(Cursor::After(version) | Cursor::Before(version)) = query.cursor {
-        statement = match ascending {
-            true => statement.filter(audit_log_schemas::version.gt(version)),
-            false => statement.filter(audit_log_schemas::version.lt(version)),
-        };
-    }
-    statement = match ascending {
-        true => statement.order(audit_log_schemas::version.asc()),
-        false => statement.order(audit_log_schemas::version.desc()),
-    };
+    let statement = paged!(statement, audit_log_schemas::version, query);
     Ok(statement.load(conn).await?)
 }
 

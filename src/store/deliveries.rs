@@ -9,10 +9,11 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::paging::paged;
 use super::schema::all_deliveries;
 use crate::domain::delivery::{CancelReason, Delivery, DeliveryFilter, DeliveryState, StateName};
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId};
-use crate::domain::page::{Cursor, PageQuery};
+use crate::domain::page::PageQuery;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = all_deliveries)]
@@ -100,22 +101,11 @@ pub async fn page(
     filter: &DeliveryFilter,
     query: &PageQuery<DeliveryId>,
 ) -> Result<Vec<Delivery>, StoreError> {
-    let mut statement = all_deliveries::table
+    let statement = all_deliveries::table
         .filter(all_deliveries::environment_id.eq(environment))
-        .limit(query.size.with_one_more())
         .select(DeliveryRow::as_select())
         .into_boxed();
-    let ascending = query.reads_ascending();
-    if let Some(Cursor::After(id) | Cursor::Before(id)) = query.cursor {
-        statement = match ascending {
-            true => statement.filter(all_deliveries::id.gt(id)),
-            false => statement.filter(all_deliveries::id.lt(id)),
-        };
-    }
-    statement = match ascending {
-        true => statement.order(all_deliveries::id.asc()),
-        false => statement.order(all_deliveries::id.desc()),
-    };
+    let mut statement = paged!(statement, all_deliveries::id, query);
     if let Some(event) = filter.event {
         let (first, last) = DeliveryId::range_for_event(event);
         statement = statement

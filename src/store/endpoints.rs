@@ -13,12 +13,13 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::handoff::EndpointKey;
+use super::paging::paged;
 use super::schema::endpoints;
 use super::vault::Vault;
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, PreviousSecret, Secrets};
 use crate::domain::event::EventPattern;
 use crate::domain::id::{EndpointId, EnvironmentId, OrganizationId};
-use crate::domain::page::{Cursor, PageQuery};
+use crate::domain::page::PageQuery;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::signature::SigningSecret;
 
@@ -187,7 +188,8 @@ pub async fn insert(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Resu
 
 /// Writes an endpoint back; the caller holds the environment's lock and bumps the fan-out's version.
 ///
-/// Shape: since when it fails is left as it is in the row; an endpoint that is enabled again starts anew.
+/// Shape: since when it fails is left as it is in the row; an endpoint that is enabled again, or that is enabled
+/// and has another URL, starts anew.
 /// Errors: `Conflict` of `endpoints_url_unique`.
 pub async fn update(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Result<(), StoreError> {
     let columns = EndpointColumns::of(endpoint, vault);
@@ -195,11 +197,11 @@ pub async fn update(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Resu
         .filter(endpoints::environment_id.eq(endpoint.environment))
         .filter(endpoints::id.eq(endpoint.id));
     if endpoint.is_enabled() {
-        let kept_unless_it_was_disabled = case_when(
-            endpoints::disabled_reason.is_null(),
-            endpoints::failing_since,
-        );
-        let health = endpoints::failing_since.eq(kept_unless_it_was_disabled);
+        let same = endpoints::disabled_reason
+            .is_null()
+            .and(endpoints::url.eq(&endpoint.url));
+        let kept_if_it_is_the_same = case_when(same, endpoints::failing_since);
+        let health = endpoints::failing_since.eq(kept_if_it_is_the_same);
         statement.set((columns, health)).execute(conn).await?;
     } else {
         statement.set(columns).execute(conn).await?;
@@ -250,23 +252,12 @@ pub async fn page(
     environment: EnvironmentId,
     query: &PageQuery<EndpointId>,
 ) -> Result<Vec<Endpoint>, StoreError> {
-    let mut statement = endpoints::table
+    let statement = endpoints::table
         .filter(endpoints::environment_id.eq(environment))
         .filter(endpoints::deleted_at.is_null())
-        .limit(query.size.with_one_more())
         .select(EndpointRow::as_select())
         .into_boxed();
-    let ascending = query.reads_ascending();
-    if let Some(Cursor::After(id) | Cursor::Before(id)) = query.cursor {
-        statement = match ascending {
-            true => statement.filter(endpoints::id.gt(id)),
-            false => statement.filter(endpoints::id.lt(id)),
-        };
-    }
-    statement = match ascending {
-        true => statement.order(endpoints::id.asc()),
-        false => statement.order(endpoints::id.desc()),
-    };
+    let statement = paged!(statement, endpoints::id, query);
     let rows: Vec<EndpointRow> = statement.load(conn).await?;
     rows.into_iter().map(|row| row.open(vault)).collect()
 }

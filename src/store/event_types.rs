@@ -6,9 +6,10 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::paging::paged;
 use super::schema::event_types;
 use crate::domain::id::EnvironmentId;
-use crate::domain::page::{Cursor, PageQuery};
+use crate::domain::page::PageQuery;
 
 /// An event type as it is kept.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
@@ -91,22 +92,11 @@ pub async fn page(
     environment: EnvironmentId,
     query: &PageQuery<String>,
 ) -> Result<Vec<EventTypeRow>, StoreError> {
-    let mut statement = event_types::table
+    let statement = event_types::table
         .filter(event_types::environment_id.eq(environment))
-        .limit(query.size.with_one_more())
         .select(EventTypeRow::as_select())
         .into_boxed();
-    let ascending = query.reads_ascending();
-    if let Some(Cursor::After(name) | Cursor::Before(name)) = &query.cursor {
-        statement = match ascending {
-            true => statement.filter(event_types::name.gt(name.clone())),
-            false => statement.filter(event_types::name.lt(name.clone())),
-        };
-    }
-    statement = match ascending {
-        true => statement.order(event_types::name.asc()),
-        false => statement.order(event_types::name.desc()),
-    };
+    let statement = paged!(statement, event_types::name, query);
     Ok(statement.load(conn).await?)
 }
 

@@ -33,6 +33,7 @@ pub mod leader;
 pub mod migrate;
 pub mod organizations;
 pub mod outbox;
+mod paging;
 pub mod partitions;
 mod pool;
 pub mod retention;

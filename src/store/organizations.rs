@@ -8,12 +8,13 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::paging::paged;
 use super::schema::{organization_domains, organizations};
 use crate::domain::id::{EnvironmentId, OrganizationDomainId, OrganizationId};
 use crate::domain::organization::{
     DomainState, Organization, OrganizationDomain, OrganizationFilter,
 };
-use crate::domain::page::{Cursor, PageQuery};
+use crate::domain::page::PageQuery;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = organizations)]
@@ -186,6 +187,20 @@ pub async fn find(
         .map(|mut found| found.pop())
 }
 
+/// Those of `ids` that are organizations of `environment`.
+pub async fn existing(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    ids: &[OrganizationId],
+) -> Result<Vec<OrganizationId>, StoreError> {
+    Ok(organizations::table
+        .filter(organizations::environment_id.eq(environment))
+        .filter(organizations::id.eq_any(ids))
+        .select(organizations::id)
+        .load(conn)
+        .await?)
+}
+
 /// Finds one organization of `environment` by the caller's own id for it.
 pub async fn find_by_external_id(
     conn: &mut Conn,
@@ -211,22 +226,11 @@ pub async fn page(
     filter: &OrganizationFilter,
     query: &PageQuery<OrganizationId>,
 ) -> Result<Vec<Organization>, StoreError> {
-    let mut statement = organizations::table
+    let statement = organizations::table
         .filter(organizations::environment_id.eq(environment))
-        .limit(query.size.with_one_more())
         .select(OrganizationRow::as_select())
         .into_boxed();
-    let ascending = query.reads_ascending();
-    if let Some(Cursor::After(id) | Cursor::Before(id)) = query.cursor {
-        statement = match ascending {
-            true => statement.filter(organizations::id.gt(id)),
-            false => statement.filter(organizations::id.lt(id)),
-        };
-    }
-    statement = match ascending {
-        true => statement.order(organizations::id.asc()),
-        false => statement.order(organizations::id.desc()),
-    };
+    let mut statement = paged!(statement, organizations::id, query);
     if !filter.domains.is_empty() {
         let owners = organization_domains::table
             .filter(organization_domains::environment_id.eq(environment))

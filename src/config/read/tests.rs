@@ -46,6 +46,7 @@ fn the_model_reads_exactly_the_keys_of_the_defaults() {
     SecretsConfig::read(&mut reader);
     reader.optional("bootstrap.api_key", api_key);
     EventsConfig::read(&mut reader);
+    reader.one("audit.require_schema", units::truth);
     IngestConfig::read(&mut reader);
     DeliveryConfig::read(&mut reader);
     EgressConfig::read(&mut reader);

@@ -91,7 +91,8 @@ pub(super) async fn get_webhook_endpoint(
 
 /// Change an endpoint
 ///
-/// Members that are absent stay as they are. An endpoint that is enabled again begins in good health.
+/// Members that are absent stay as they are. An endpoint that is enabled again, or gets another URL, begins in
+/// good health.
 #[utoipa::path(
     patch, path = "/webhook_endpoints/{id}", tag = "Webhook endpoints",
     params(("id" = String, Path, description = "The endpoint's id.")),

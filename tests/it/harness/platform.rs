@@ -1,21 +1,23 @@
 //! A platform: the real runtime parts on port 0, with a clock that stands still until a test moves it.
 //!
 //! The HTTP server has a thread of its own, so that it goes on, and can be stopped, whatever becomes of the
-//! test's runtime. Without `dispatching`, nothing is sent but by `dispatch_due`.
+//! test's runtime. Without `dispatching`, nothing is sent but by `dispatch_due`. Environments and keys are put into
+//! the store: the app would tell of them in the feed, where a test should find what it did itself.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings::app::{App, api_keys, environments};
+use tidings::app::{App, environments};
 use tidings::dispatch::Drained;
-use tidings::domain::access::Permission;
-use tidings::domain::audit::Actor;
-use tidings::domain::id::EnvironmentId;
+use tidings::domain::access::{ApiKey, ApiKeyText, Permission};
+use tidings::domain::environment::Environment;
+use tidings::domain::id::{ApiKeyId, EnvironmentId};
 use tidings::domain::time::Clock;
 use tidings::http::server::{self, ServerSettings};
 use tidings::runtime::{Foundation, Platform, PlatformSettings};
+use tidings::store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -69,12 +71,7 @@ impl TestPlatform {
         let mut parts = Platform::build(&config, foundation.unwrap().store, settings).unwrap();
         let environment = match environments::list(&parts.app).await.unwrap().first() {
             Some(first) => first.id,
-            None => {
-                environments::create(&parts.app, "default", &Actor::platform("test"))
-                    .await
-                    .unwrap()
-                    .id
-            }
+            None => new_environment(&parts, "default").await,
         };
         let http = serve(&parts.app, listener, config.server.body_bytes_max);
         let dispatch = dispatching.then(|| {
@@ -83,7 +80,7 @@ impl TestPlatform {
             let running = tokio::spawn(parts.dispatcher(&config).run(stop.clone()));
             (running, stop)
         });
-        let key = new_key(&parts.app, environment, &[Permission::Admin]).await;
+        let key = new_key(&parts, environment, &[Permission::Admin]).await;
         Self {
             clock,
             environment,
@@ -115,17 +112,15 @@ impl TestPlatform {
 
     /// A caller who may do this and nothing else.
     pub(crate) async fn client_who_may(&self, permissions: &[Permission]) -> Client {
-        let key = new_key(&self.parts.app, self.environment, permissions).await;
+        let key = new_key(&self.parts, self.environment, permissions).await;
         self.client.with_key(Some(&key))
     }
 
     /// An administrator of another environment.
     pub(crate) async fn foreign_client(&self) -> Client {
         let name = format!("foreign {}", rand::random::<u64>());
-        let environment = environments::create(&self.parts.app, &name, &Actor::platform("test"))
-            .await
-            .unwrap();
-        let key = new_key(&self.parts.app, environment.id, &[Permission::Admin]).await;
+        let environment = new_environment(&self.parts, &name).await;
+        let key = new_key(&self.parts, environment, &[Permission::Admin]).await;
         self.client.with_key(Some(&key))
     }
 
@@ -249,14 +244,39 @@ fn serve(
     handle.recv().unwrap()
 }
 
-async fn new_key(app: &App, environment: EnvironmentId, permissions: &[Permission]) -> String {
-    let key = api_keys::create(
-        app,
+async fn new_environment(parts: &Platform, name: &str) -> EnvironmentId {
+    let now = Clock::System.now();
+    let environment = Environment {
+        id: EnvironmentId::new(now),
+        name: name.to_owned(),
+        created_at: now,
+    };
+    let mut conn = parts.store.conn().await.unwrap();
+    store::environments::insert(&mut conn, &environment)
+        .await
+        .unwrap();
+    environment.id
+}
+
+async fn new_key(
+    parts: &Platform,
+    environment: EnvironmentId,
+    permissions: &[Permission],
+) -> String {
+    let now = Clock::System.now();
+    let text = ApiKeyText::from_random(rand::random());
+    let key = ApiKey {
+        id: ApiKeyId::new(now),
         environment,
-        "test",
-        permissions.to_vec(),
-        &Actor::platform("test"),
-    )
-    .await;
-    key.unwrap().1.expose().to_owned()
+        name: "test".to_owned(),
+        hint: text.hint(),
+        permissions: permissions.to_vec(),
+        created_at: now,
+        revoked_at: None,
+    };
+    let mut conn = parts.store.conn().await.unwrap();
+    store::api_keys::insert(&mut conn, &key, text.sha256())
+        .await
+        .unwrap();
+    text.expose().to_owned()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use tidings::domain::access::Permission;
+use tidings::domain::audit::OwnAction;
 use tidings::http::problem::Code;
 use tidings::http::routes;
 
@@ -65,6 +66,16 @@ fn every_operation_and_every_permission_is_documented() {
             operations.contains(&format!("`{permission}`")),
             "{permission}"
         );
+    }
+}
+
+#[test]
+fn every_action_of_the_own_trail_is_documented() {
+    let text = read("docs/API.md");
+
+    for action in OwnAction::ALL {
+        let action = action.as_str();
+        assert!(text.contains(&format!("`{action}`")), "{action}");
     }
 }
 

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::envelope::{Answer, List, ListParams, json, stored};
 use crate::app::{self, App};
-use crate::domain::audit::{AuditFilter, AuditLimits};
+use crate::domain::audit::{AuditFilter, AuditLimits, Trail};
 use crate::domain::event::EventPattern;
 use crate::domain::id::AuditLogEventId;
 use crate::domain::invalid::{Faults, Invalid};
@@ -92,7 +92,7 @@ pub(in crate::http::api) async fn create_audit_log_event_batch(
 /// Filters combine by "and".
 #[utoipa::path(get, path = "/audit_logs/events", tag = "Audit logs", params(
     ListParams,
-    ("organization_id" = Option<String>, Query, description = "Only entries of this organization."),
+    ("organization_id" = Option<String>, Query, description = "Only entries of this organization, or with `environment` those of what was done to the platform itself; all when absent."),
     ("actions" = Option<Vec<String>>, Query, style = Form, explode = false, description = "Actions, or patterns such as `user.*`; all when absent."),
     ("actor_id" = Option<String>, Query, description = "Only what this actor did."),
     ("target_type" = Option<String>, Query, description = "Only entries with a target of this type."),
@@ -108,9 +108,10 @@ pub(in crate::http::api) async fn list_audit_log_events(
 ) -> Answer {
     let mut faults = Faults::default();
     let listing = query.listing(&mut faults)?;
+    let trail: Option<Trail> = query.id("organization_id", &mut faults);
     let filter = filter(&query, &mut faults);
     faults.check()?;
-    let page = app::audit::list(&app, &caller, &filter, &listing.page).await?;
+    let page = app::audit::list(&app, &caller, trail, filter, &listing.page).await?;
     let mut shown: Vec<&RawValue> = Vec::with_capacity(page.items.len());
     for record in &page.items {
         shown.push(serde_json::from_str(&record.object_json).map_err(Problem::internal)?);
@@ -153,7 +154,6 @@ fn filter(query: &Query, faults: &mut Faults) -> AuditFilter {
         .filter_map(|name| faults.take(EventPattern::parse("actions", name)))
         .collect();
     AuditFilter {
-        organization: query.id("organization_id", faults),
         actions,
         actor_ids: query
             .filled("actor_id")
