@@ -46,12 +46,14 @@ async fn a_created_event_is_answered_whole_and_read_back_byte_for_byte() {
         json!({
             "object": "event", "id": id, "event": "invoice.paid", "data": { "amount_cents": 1200 },
             "created_at": tidings::domain::time::to_text(platform.clock.now()), "context": { "client_id": "c" },
-            "organization_id": organization, "position": 1,
+            "organization_id": organization,
+            // after the event that tells of the organization
+            "position": 2,
         })
     );
     let found = platform.client().get(&format!("/events/{id}")).await;
     assert_eq!((found.status, found.text()), (200, created.text()));
-    let feed = platform.client().get("/events").await;
+    let feed = platform.client().get("/events?events=invoice.paid").await;
     let whole = format!(
         r#"{{"object":"list","data":[{}],"list_metadata":{{"after":null}}}}"#,
         created.text()

@@ -19,7 +19,8 @@ async fn what_is_published_is_followed_in_order_and_once() {
             "--json",
         ])
         .await;
-    let tail = Process::start(site.command(&["events", "tail", "--json"]));
+    let tail =
+        Process::start(site.command(&["events", "tail", "--json", "--events", "invoice.*,user.*"]));
 
     let two = site.run(&["events", "publish", "user.created"]).await;
     let two = text(&two.stdout).trim().to_owned();

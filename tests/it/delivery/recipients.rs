@@ -49,7 +49,10 @@ async fn each_endpoint_gets_what_its_patterns_match_once() {
         &[],
     ];
     for (receiver, wanted) in receivers.iter().zip(wanted) {
-        assert_eq!(names(receiver), wanted);
+        let mut got = names(receiver);
+        // that the endpoints after it were made
+        got.retain(|name| name != "audit_log.event_recorded");
+        assert_eq!(got, wanted);
     }
 }
 
@@ -134,7 +137,8 @@ async fn a_test_event_reaches_its_endpoint_alone_whatever_that_is_subscribed_to(
     assert!(other.requests().is_empty());
     assert_eq!(plain["data"]["id"], endpoint["id"]);
     assert_eq!(custom["data"], json!({ "id": 1 }));
-    let feed = platform.client().get("/events").await.expect(200);
+    let feed = "/events?events=webhook_endpoint.test,invoice.paid";
+    let feed = platform.client().get(feed).await.expect(200);
     assert_eq!(feed["data"], json!([plain, custom]));
 }
 

@@ -96,7 +96,7 @@ async fn deliveries_are_listed_by_event_endpoint_and_state() {
         Receiver::answering([200]).await,
         Receiver::answering([500]).await,
     );
-    let first = platform.create_endpoint(&good, ["*"]).await;
+    let first = platform.create_endpoint(&good, ["a", "b"]).await;
     let second = platform.create_endpoint(&bad, ["b"]).await;
     let a = platform.publish("a", json!({})).await;
     let b = platform.publish("b", json!({})).await;

@@ -184,11 +184,13 @@ async fn an_endpoint_may_have_its_own_waits() {
     let platform = TestPlatform::usual().await;
     let receiver = Receiver::answering([500]).await;
     let endpoint =
-        json!({ "endpoint_url": receiver.url(), "events": [], "retry_delays_seconds": [50] });
+        json!({ "endpoint_url": receiver.url(), "events": ["a"], "retry_delays_seconds": [50] });
     let endpoint = platform.register(endpoint).await;
     let single = Receiver::answering([500]).await;
     platform
-        .register(json!({ "endpoint_url": single.url(), "events": [], "retry_delays_seconds": [] }))
+        .register(
+            json!({ "endpoint_url": single.url(), "events": ["a"], "retry_delays_seconds": [] }),
+        )
         .await;
 
     platform.publish("a", json!({})).await;

@@ -98,7 +98,7 @@ async fn commands_work_beside_a_running_server() {
     );
     let client = crate::process::connect(settings["database"]["url"].as_str().unwrap()).await;
     let count = client
-        .query_one("SELECT count(*) FROM events", &[])
+        .query_one("SELECT count(*) FROM events WHERE event_type = 'a.b'", &[])
         .await
         .unwrap();
     assert_eq!(count.get::<_, i64>(0), 1);
