@@ -89,3 +89,24 @@ async fn a_test_of_an_endpoint_sends_the_example_unless_it_brings_data() {
     );
     assert_eq!(test(json!({ "event": "unknown.type" })).await, json!({}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_describes_ten_thousand_event_types_and_no_more() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client();
+    create(&platform).await;
+    let sql = platform.sql().await;
+    sql.batch_execute(
+        "INSERT INTO event_types SELECT environment_id, 'filled.' || number, '', NULL, NULL, false, false, \
+         created_at, updated_at FROM event_types, generate_series(1, 9998) AS number",
+    )
+    .await
+    .unwrap();
+
+    let name = |name: &str| json!({ "name": name });
+    let last = client.post("/event_types", &name("the.last")).await;
+    let beyond = client.post("/event_types", &name("one.more")).await;
+
+    assert_eq!(last.status, 201);
+    assert_eq!(beyond.verdict(), (422, "limit_reached".to_owned()));
+}

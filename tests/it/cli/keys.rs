@@ -51,6 +51,12 @@ async fn a_key_works_from_its_creation_until_a_second_after_it_is_revoked() {
     assert_eq!(listed["name"], "billing");
     assert!(listed["revoked_at"].is_string());
     assert!(!list.to_string().contains(key), "a key is shown once");
+    let trail = "/audit_logs/events?organization_id=environment&actions=api_key.revoked";
+    let trail: Value = server.get(trail).await.json().await.unwrap();
+    let told = &trail["data"][0];
+    assert_eq!(told["actor"]["type"], "operator");
+    assert_eq!(told["targets"][0]["id"], made["id"]);
+    assert!(!trail.to_string().contains(key));
     server.stop().await;
 }
 

@@ -190,3 +190,26 @@ async fn a_change_of_the_url_counts_for_deliveries_that_were_owed_before() {
     assert_eq!(old.requests().len(), 1);
     assert_eq!(new.webhook_ids(), [event["id"].as_str().unwrap()]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_url_starts_in_good_health_and_the_same_one_again_does_not() {
+    let platform = TestPlatform::usual().await;
+    let (old, new) = (
+        Receiver::answering([500]).await,
+        Receiver::answering([200]).await,
+    );
+    let endpoint = platform.create_endpoint(&old, ["a"]).await;
+    platform.publish("a", json!({})).await;
+    platform.dispatch_due().await;
+    let patch = async |receiver: &Receiver| {
+        let body = json!({ "endpoint_url": receiver.url(), "description": receiver.url() });
+        let client = platform.client();
+        client.patch(&path(&endpoint), &body).await.expect(200);
+        shown(&platform, &endpoint).await["failing_since"].clone()
+    };
+
+    let (same, moved) = (patch(&old).await, patch(&new).await);
+
+    assert!(same.is_string(), "{same}");
+    assert_eq!(moved, Value::Null);
+}

@@ -1,4 +1,5 @@
-//! Strict mode: an action without a schema is refused; and what callers cannot record in any mode.
+//! What is refused before it is recorded: actions without a schema in strict mode, what callers cannot record in
+//! any mode; and that no refusal stands in for a first answer.
 
 use serde_json::{Value, json};
 
@@ -136,6 +137,25 @@ async fn a_repeat_gets_the_first_answer_whatever_has_changed_in_between() {
     assert_eq!(republished, published);
     assert_eq!(other.verdict(), (400, "idempotency_key_reused".to_owned()));
     assert_eq!(new.verdict(), (400, "invalid_audit_log_event".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_sample_gets_its_first_answer_though_the_endpoint_was_disabled() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client();
+    let body = json!({ "endpoint_url": "http://127.0.0.1:7009/a", "events": ["a"] });
+    let endpoint = client.post("/webhook_endpoints", &body).await.expect(201);
+    let path = format!("/webhook_endpoints/{}", endpoint["id"].as_str().unwrap());
+    let test = format!("{path}/test");
+    let first = client.post_once(&test, "k", &json!({})).await.expect(201);
+    let disabled = json!({ "status": "disabled" });
+    client.patch(&path, &disabled).await.expect(200);
+
+    let again = client.post_once(&test, "k", &json!({})).await.expect(201);
+    let new = client.post_once(&test, "new", &json!({})).await;
+
+    assert_eq!(again, first);
+    assert_eq!(new.verdict(), (409, "endpoint_disabled".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
