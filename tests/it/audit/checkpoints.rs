@@ -95,8 +95,8 @@ async fn a_trail_without_entries_has_nothing_to_sign() {
         client.get(&latest).await.verdict(),
         (404, "entity_not_found".to_owned())
     );
-    assert_eq!(witness.checkpoints().await, [json!(0); 0]);
-    assert_eq!(told(&platform).await, [json!(0); 0]);
+    assert!(witness.checkpoints().await.is_empty());
+    assert!(told(&platform).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,6 @@
 //! `TIDINGS_TEST_LONG=1` makes it five times the kills and ten times the entries between them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidings::config::load::variable;
@@ -34,7 +33,7 @@ async fn sixty_four_writers_and_a_server_that_is_killed_leave_one_linear_tree() 
         entry["event"]["metadata"] = json!({ "key": key });
         entry
     };
-    let load = Load::posting(&server, WRITERS, "/audit_logs/events", Arc::new(body));
+    let load = Load::posting(&server, WRITERS, "/audit_logs/events", body);
 
     let mut taken = Vec::new();
     for kill in 0..=kills {

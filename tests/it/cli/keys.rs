@@ -116,3 +116,29 @@ async fn a_key_that_does_not_exist_cannot_be_revoked() {
         text(&output.stderr)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_audit_logs_are_rotated_beside_a_running_server_in_two_steps() {
+    let site = Site::new();
+    let server = site.serve().await;
+    let signing = |keys: &Value| {
+        let keys = keys.as_array().unwrap().iter();
+        keys.map(|key| key["retired_at"].is_null())
+            .collect::<Vec<_>>()
+    };
+
+    let first = site.json(&["audit", "keys", "list", "--json"]).await;
+    let made = site.json(&["audit", "keys", "rotate", "--json"]).await;
+    let twice = site.run(&["audit", "keys", "rotate"]).await;
+    let during = site.json(&["audit", "keys", "list", "--json"]).await;
+    let retired = site.json(&["audit", "keys", "retire", "--json"]).await;
+    let after = site.json(&["audit", "keys", "list", "--json"]).await;
+
+    assert_eq!(signing(&first), [true], "made at the server's first start");
+    assert_eq!(during, json!([made[0], first[0]]));
+    assert!(text(&twice.stderr).contains("retire the older one first"));
+    assert_eq!(retired[0]["vkey"], first[0]["vkey"]);
+    assert_eq!(after, json!([made[0], retired[0]]));
+    assert_eq!(signing(&after), [true, false]);
+    server.stop().await;
+}

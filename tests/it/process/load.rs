@@ -36,7 +36,7 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn on(server: &Server, publishers: usize) -> Self {
         let event = |key: &str| json!({ "event": "load.made", "data": { "key": key } });
-        Self::posting(server, publishers, "/events", Arc::new(event))
+        Self::posting(server, publishers, "/events", event)
     }
 
     /// Posts what `body` makes of each key; the answers have ids.
@@ -44,8 +44,9 @@ impl Load {
         server: &Server,
         publishers: usize,
         path: &str,
-        body: Arc<dyn Fn(&str) -> Value + Send + Sync>,
+        body: impl Fn(&str) -> Value + Send + Sync + 'static,
     ) -> Self {
+        let body: Arc<dyn Fn(&str) -> Value + Send + Sync> = Arc::new(body);
         let (seen, stop) = (
             Arc::new(Mutex::new(Seen::default())),
             CancellationToken::new(),
