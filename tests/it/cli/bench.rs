@@ -115,14 +115,14 @@ async fn a_running_server_is_measured_and_its_endpoints_are_its_own_again() {
 async fn a_receiver_that_the_server_cannot_reach_ends_the_run_with_what_to_do() {
     let (site, server) = server("").await;
     let url = server.url("");
-    let arguments = ["bench", "--url", &url, "--warmup", "5", "--give-up", "1s"];
+    let arguments = ["bench", "--url", &url, "--warmup", "5", "--give-up", "5s"];
 
     let forbidden = site.run(&arguments).await;
     server.stop().await;
     let site = site.with("TIDINGS__EGRESS__ALLOW", "127.0.0.0/8");
     let server = site.serve().await;
     let (url, nobody) = (server.url(""), format!("http://127.0.0.1:{}", free_port()));
-    let arguments = ["bench", "--url", &url, "--warmup", "5", "--give-up", "1s"];
+    let arguments = ["bench", "--url", &url, "--warmup", "5", "--give-up", "5s"];
     let refused = site
         .run(&[&arguments[..], &["--receive-url", &nobody]].concat())
         .await;
