@@ -2,9 +2,9 @@
 
 mod needle;
 mod proofs;
+mod requests;
 
 use serde_json::{Value, json};
-use tidings::domain::access::Permission;
 use tidings::domain::id::AuditLogRedactionId;
 use tidings::upkeep::{exports, redactions};
 
@@ -107,7 +107,10 @@ async fn nothing_that_a_redacted_entry_said_is_left_anywhere() {
     let echo = Answer::from(500).saying(format!("I got {NEEDLE}").into_bytes());
     let receiver = Receiver::answering([echo.with("x-got", NEEDLE)]).await;
     listen(&platform, &receiver, &organization).await;
-    let event = record(&platform, &organization, "ann").await;
+    // Several, so that the planner has something to sample.
+    for _ in 0..3 {
+        record(&platform, &organization, "ann").await;
+    }
     platform.dispatch_due().await;
     let ready = export(&platform, &organization, &[&format!("{NEEDLE} ann")]).await;
     make_exports(&platform).await;
@@ -116,6 +119,7 @@ async fn nothing_that_a_redacted_entry_said_is_left_anywhere() {
     let sql = platform.sql().await;
     sql.batch_execute("ANALYZE").await.unwrap();
     let before = places_of(&sql, NEEDLE).await;
+    assert!(!before.iter().any(|found| found.starts_with("pg_stats")));
     for place in [
         "events.body",
         "audit_log_entries.object",
@@ -132,18 +136,17 @@ async fn nothing_that_a_redacted_entry_said_is_left_anywhere() {
     assert_eq!(redaction["state"], "done", "{redaction}");
     assert_eq!(
         redaction["progress"],
-        json!({ "redacted": 1, "unreadable": 0 })
+        json!({ "redacted": 3, "unreadable": 0 })
     );
-    let [redacted, grant] = &entries(&platform, &organization).await[..] else {
-        panic!("two entries expected");
+    let [redacted, _, _, grant] = &entries(&platform, &organization).await[..] else {
+        panic!("four entries expected");
     };
-    assert_eq!(redacted["id"], *event);
     assert_eq!(redacted["redacted"], true);
     assert_eq!(redacted["actor"], json!({ "id": "ann", "type": "user" }));
     assert_eq!(grant["action"], "audit_log.redacted");
     assert_eq!(
         grant["targets"],
-        json!([{ "id": redaction["id"], "type": "audit_log_redaction" }, { "id": "0", "type": "audit_log_leaves" }])
+        json!([{ "id": redaction["id"], "type": "audit_log_redaction" }, { "id": "0-2", "type": "audit_log_leaves" }])
     );
     assert_eq!(places_of(&sql, NEEDLE).await, Vec::<String>::new());
     sql.batch_execute("ANALYZE").await.unwrap();
@@ -164,7 +167,7 @@ async fn nothing_that_a_redacted_entry_said_is_left_anywhere() {
     let anew = export(&platform, &organization, &[]).await;
     make_exports(&platform).await;
     let anew = fetch(&platform, &export_of(&platform, &anew).await).await;
-    assert_eq!(anew.text().lines().count(), 3);
+    assert_eq!(anew.text().lines().count(), 5);
     assert!(!anew.text().contains(NEEDLE));
 }
 
@@ -178,6 +181,8 @@ async fn what_is_owed_is_cancelled_and_a_replay_sends_the_redacted_form() {
     platform.dispatch_due().await;
     let feed = feed(&platform, &organization).await;
     let event = &feed["data"][0];
+    let attempts = platform.attempts(&platform.delivery_of(event).await).await;
+    assert!(attempts[0].to_string().contains("webhook-signature"));
 
     redact(&platform, &about(&organization, "ann")).await;
 
@@ -218,9 +223,9 @@ async fn it_is_not_done_before_a_worker_must_have_let_go_of_what_it_was_sending(
     listen(&platform, &receiver, &organization).await;
     record(&platform, &organization, "ann").await;
     let sql = platform.sql().await;
-    let ends = platform.clock.now() + chrono::TimeDelta::seconds(30);
-    let lease = "UPDATE outbox SET lease_id = id, worker_id = id, due_at = $1";
-    sql.execute(lease, &[&ends]).await.unwrap();
+    let lease =
+        "UPDATE outbox SET lease_id = id, worker_id = id, due_at = due_at + interval '30 seconds'";
+    sql.batch_execute(lease).await.unwrap();
 
     let waiting = redact(&platform, &about(&organization, "ann")).await;
     let gone = sql
@@ -335,112 +340,9 @@ async fn a_redaction_that_was_broken_off_goes_on_and_two_servers_do_it_once() {
         "/audit_logs/events?order=asc&organization_id={organization}&actions=audit_log.redacted"
     );
     let grants = platform.client().get(&grants).await.expect(200);
-    let named: Vec<_> = grants["data"].as_array().unwrap().iter();
+    let named = grants["data"].as_array().unwrap().iter();
     let named: Vec<_> = named
         .map(|grant| grant["targets"][1]["id"].clone())
         .collect();
     assert_eq!(named, ["0-199", "200-299"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_asks_must_be_an_administrator_and_an_auditor_may_look() {
-    let platform = TestPlatform::usual().await;
-    let organization = organization(&platform).await;
-    let body = about(&organization, "ann");
-    let id = ask(&platform, &body).await;
-    let writer = platform.client_who_may(&[Permission::AuditWrite]).await;
-    let reader = platform.client_who_may(&[Permission::AuditRead]).await;
-    let foreign = platform.foreign_client().await;
-    let path = format!("/audit_logs/redactions/{id}");
-
-    assert_eq!(
-        writer.post("/audit_logs/redactions", &body).await.status,
-        403
-    );
-    assert_eq!(
-        reader.post("/audit_logs/redactions", &body).await.status,
-        403
-    );
-    let list = reader.get("/audit_logs/redactions").await.expect(200);
-    assert_eq!(list["data"][0]["id"], *id);
-    assert_eq!(list["data"][0]["reason"], "request 7");
-    assert_eq!(
-        foreign.get(&path).await.verdict(),
-        (404, "entity_not_found".to_owned())
-    );
-    let theirs = foreign.post("/audit_logs/redactions", &body).await;
-    assert_eq!(theirs.verdict(), (404, "entity_not_found".to_owned()));
-    let list = foreign.get("/audit_logs/redactions").await.expect(200);
-    assert_eq!(list["data"], json!([]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_unclear_is_refused_and_the_same_request_is_made_once() {
-    let platform = TestPlatform::usual().await;
-    let organization = organization(&platform).await;
-    record(&platform, &organization, "ann").await;
-    let client = platform.client();
-    let everything = json!({ "organization_id": organization, "range_start": "2026-01-01" });
-    let by_name =
-        json!({ "organization_id": organization, "actor_ids": ["ann"], "actor_names": ["Ann"] });
-    for body in [everything, by_name, json!({ "actor_ids": ["ann"] })] {
-        let reply = client.post("/audit_logs/redactions", &body).await;
-        assert_eq!(reply.status, 422, "{}", reply.text());
-    }
-    let body = about(&organization, "ann");
-    let unknown = about("org_01KDWX4V00000000000000TEST", "ann");
-    let unknown = client.post("/audit_logs/redactions", &unknown).await;
-    assert_eq!(unknown.status, 404);
-
-    let first = client
-        .post_once("/audit_logs/redactions", "k", &body)
-        .await
-        .expect(201);
-    let again = client
-        .post_once("/audit_logs/redactions", "k", &body)
-        .await
-        .expect(201);
-
-    assert_eq!(again["id"], first["id"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn people_in_the_trail_of_a_deleted_organization_and_of_the_environment_can_be_forgotten() {
-    let platform = TestPlatform::usual().await;
-    let organization = organization(&platform).await;
-    let event = record(&platform, &organization, "ann").await;
-    let path = format!("/organizations/{organization}");
-    assert!(platform.client().delete(&path).await.status < 300);
-
-    let redaction = redact(&platform, &about(&organization, "ann")).await;
-    let own = redact(&platform, &about("environment", "ann")).await;
-
-    assert_eq!(redaction["progress"]["redacted"], 1);
-    let path = format!("/audit_logs/events/{event}");
-    let entry = platform.client().get(&path).await.expect(200);
-    assert_eq!(entry["redacted"], true);
-    assert_eq!(
-        (&own["state"], &own["organization_id"]),
-        (&json!("done"), &json!("environment"))
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_was_tampered_with_is_told_and_left() {
-    let platform = TestPlatform::usual().await;
-    let organization = organization(&platform).await;
-    record(&platform, &organization, "ann").await;
-    record(&platform, &organization, "ann").await;
-    let sql = platform.sql().await;
-    let edit =
-        "UPDATE audit_log_entries SET object = replace(object, '\"index\":0', '\"index\":00')";
-    sql.execute(edit, &[]).await.unwrap();
-
-    let redaction = redact(&platform, &about(&organization, "ann")).await;
-
-    assert_eq!(redaction["state"], "error");
-    assert_eq!(
-        redaction["progress"],
-        json!({ "redacted": 1, "unreadable": 1 })
-    );
 }
