@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::audit::LeafSet;
+use crate::domain::audit::{AuditEntry, LeafSet};
 use crate::domain::audit_redaction::{RedactionFilter, RedactionState, redaction_entries};
 use crate::domain::delivery::CancelReason;
 use crate::domain::event::{Event, NewEvent};
@@ -138,7 +138,7 @@ impl Matching {
         for row in erasure::whole_entries(conn, environment, organization, leaves).await? {
             match row.read() {
                 Ok(entry) if filter.matches(&entry) => {
-                    matching.push(&row, entry.redact());
+                    matching.push(&row, &entry.redact());
                     job.redacted += 1;
                 }
                 Ok(_other) => {}
@@ -151,7 +151,7 @@ impl Matching {
         Ok(matching)
     }
 
-    fn push(&mut self, row: &WholeRow, entry: crate::domain::audit::AuditEntry) {
+    fn push(&mut self, row: &WholeRow, entry: &AuditEntry) {
         let object = entry.render_object();
         let told = NewEvent::entry_recorded(entry.organization(), object.clone());
         self.leaves.insert(entry.index());
