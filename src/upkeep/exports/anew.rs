@@ -2,7 +2,8 @@
 //!
 //! Invariant: an export shows as incomplete only what an entry under its checkpoint names. What was redacted or has
 //! expired after the checkpoint and before it was written is named by a later entry, so the checkpoint must be later
-//! too, and with it every proof. Each time takes a redaction or a retention run, so an export ends.
+//! too, and with it every proof. What is redacted after it was written goes with the chunks that hold it. Each time
+//! takes a redaction or a retention run, so an export ends.
 //!
 //! Takes the environment's lock before the export, as whoever deletes exports does.
 

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::{CHUNK_BYTES, FIRST_PAGE, Filled, PAGE_MAX, finish, page_size};
-use crate::domain::audit::{ExportEnd, ExportHeader, StoredLine};
+use crate::domain::audit::{ExportEnd, ExportHeader, REDACTED_ACTION, StoredLine, named_leaves};
 use crate::domain::merkle::Hash;
 use crate::store::audit_exports::{self, ExportRow, Scope};
 use crate::store::audit_logs::{self, ExportRow as Entry};
@@ -175,15 +175,23 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether a leaf from `begin` on was lost since the checkpoint was taken.
+    /// Whether something that the file shows, or is still to show, was lost since the checkpoint was taken.
+    ///
+    /// Shape: what expires after it was written may stay, as it was recorded then; `begin` is the first leaf that
+    /// was not written before. What is redacted must not leave the house in a file that is made from now on.
     async fn is_overtaken(&self, conn: &mut Conn, begin: i64) -> Result<bool, StoreError> {
         let (environment, organization) = (self.row.environment_id, self.row.organization_id);
         let late = audit_exports::changed_since(conn, environment, organization, self.size).await?;
         for entry in &late {
-            let named = authorities::named(entry)?;
+            let entry = authorities::read(entry)?;
+            let from = match entry.action().as_str() == REDACTED_ACTION {
+                true => self.scope.first,
+                false => begin,
+            };
+            let named = named_leaves(&entry);
             let mut ranges = named.ranges();
             let is_here =
-                |(first, last): (u64, u64)| place(first) < self.scope.size && place(last) >= begin;
+                |(first, last): (u64, u64)| place(first) < self.scope.size && place(last) >= from;
             if ranges.any(is_here) {
                 return Ok(true);
             }

@@ -34,10 +34,8 @@ async fn another_worker_goes_on_after_the_last_chunk() {
     let text = trail.fetch(&id).await;
     let trust = trail.trust(None, Extent::Whole).await;
     assert_eq!(verify(text.lines(), &trust).verdict, Verdict::Intact);
-    assert_eq!(
-        chunks(&trail).await,
-        (text.len() / (1024 * 1024)) as i64 + 1
-    );
+    let least = i64::try_from(text.len() / (2 * 1024 * 1024)).unwrap();
+    assert!(chunks(&trail).await > least.max(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +78,7 @@ async fn a_redaction_of_what_is_not_written_yet_makes_the_export_begin_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redaction_of_what_is_written_already_changes_nothing() {
+async fn what_was_written_before_it_was_redacted_is_not_in_the_file() {
     let mut trail = Trail::new().await;
     trail.record(ENTRIES).await;
     let id = trail.ask(json!({})).await;
@@ -92,7 +90,12 @@ async fn a_redaction_of_what_is_written_already_changes_nothing() {
     let text = trail.fetch(&id).await;
     let report = trail.verify(&text).await;
     assert_eq!(report.verdict, Verdict::Intact, "{report}");
-    assert_eq!(report.entries, ENTRIES);
+    assert_eq!(report.entries, ENTRIES + 1);
+    assert!(text.contains("Zoë \\\"2\\\""));
+    assert!(
+        !text.contains("Zoë \\\"1\\\""),
+        "the part that was redacted"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

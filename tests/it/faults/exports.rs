@@ -49,46 +49,39 @@ async fn an_export_goes_on_after_the_server_was_killed_and_is_intact() {
         "the first kill came in between"
     );
     assert_eq!(export["progress"]["entries"], ENTRIES);
+    let file = download(&server, &export).await;
+    let key = verifier(&cluster).await;
+    verify(&site, &file, &key).await;
+    server.stop().await;
+}
+
+async fn download(server: &Server, export: &Value) -> String {
     let url = export["url"].as_str().unwrap();
     let path = &url[url.find("/audit_logs").unwrap()..];
     let file = server.client.get(server.url(path)).send().await.unwrap();
-    let (log, keys) = (site.path().join("log.ndjson"), site.path().join("keys"));
-    fs::write(&log, file.bytes().await.unwrap()).unwrap();
-    fs::write(&keys, verifier(&cluster).await).unwrap();
-    let arguments = [
-        "audit",
-        "verify",
-        log.to_str().unwrap(),
-        "--whole",
-        "--json",
-        "--key-file",
-    ];
-    let verified = site
-        .run(&[&arguments[..], &[keys.to_str().unwrap()]].concat())
-        .await;
+    file.text().await.unwrap()
+}
+
+/// Verifies the file with the real program, as it is and with an entry left out.
+async fn verify(site: &Site, file: &str, key: &str) {
+    let log = site.path().join("log.ndjson");
+    let log = log.to_str().unwrap();
+    let arguments = ["audit", "verify", log, "--whole", "--json", "--key", key];
+    fs::write(log, file).unwrap();
+    let verified = site.run(&arguments).await;
     let (report, told) = (text(&verified.stdout), text(&verified.stderr));
     assert_eq!(verified.status.code(), Some(0), "{report}{told}");
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["verdict"], "intact");
     assert_eq!(report["covered"], ENTRIES);
 
-    let mut lines: Vec<String> = fs::read_to_string(&log)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let mut lines: Vec<&str> = file.lines().collect();
     lines.remove(4_321);
-    fs::write(&log, lines.join("\n")).unwrap();
-    let broken = site
-        .run(&[&arguments[..], &[keys.to_str().unwrap()]].concat())
-        .await;
-    assert_eq!(broken.status.code(), Some(65));
-    assert!(
-        text(&broken.stdout).contains("entry 4320 is missing"),
-        "{}",
-        text(&broken.stdout)
-    );
-    server.stop().await;
+    fs::write(log, lines.join("\n")).unwrap();
+    let broken = site.run(&arguments).await;
+    let report = text(&broken.stdout);
+    assert_eq!(broken.status.code(), Some(65), "{report}");
+    assert!(report.contains("entry 4320 is missing"), "{report}");
 }
 
 async fn record(server: &Server, organization: &str) {

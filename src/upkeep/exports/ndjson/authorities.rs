@@ -119,11 +119,14 @@ async fn is_unnamed(conn: &mut Conn, work: &Work<'_>) -> Result<bool, StoreError
 }
 
 /// The leaves that an entry names as redacted or expired.
-pub(super) fn named(entry: &Entry) -> Result<LeafSet, StoreError> {
+fn named(entry: &Entry) -> Result<LeafSet, StoreError> {
     Ok(named_leaves(&read(entry)?))
 }
 
-fn read(entry: &Entry) -> Result<AuditEntry, StoreError> {
+/// The entry of a row.
+///
+/// Errors: `Corrupt` when it is none.
+pub(super) fn read(entry: &Entry) -> Result<AuditEntry, StoreError> {
     let corrupt =
         |fault: String| StoreError::corrupt(format!("leaf {}: {fault}", entry.leaf_index));
     let opening = match (&entry.salts, &entry.commitments) {

@@ -57,6 +57,10 @@ pub(super) async fn apply(
 }
 
 /// Edits of what an entry says.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each part of the edits has the rest for the others"
+)]
 fn content(
     edit: Edit,
     rows: &[Row],
@@ -94,6 +98,10 @@ fn content(
 }
 
 /// Edits of where an entry is, and whether it is there.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each part of the edits has the rest for the others"
+)]
 fn place(
     edit: Edit,
     rows: &[Row],
