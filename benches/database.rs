@@ -15,6 +15,7 @@ use tidings::config::Config;
 use tidings::config::load::{load_from, variable};
 use tidings::domain::access::{Caller, Permission};
 use tidings::domain::attempt::{Attempt, Outcome};
+use tidings::domain::audit::Actor;
 use tidings::domain::delivery::{Claim, Settlement};
 use tidings::domain::endpoint::{EndpointState, NewEndpoint};
 use tidings::domain::event::{Audience, EventPattern, EventType, NewEvent};
@@ -121,10 +122,11 @@ impl Bench {
             hand_over: false,
         };
         let platform = Platform::build(&config, foundation.store, settings)?;
-        let environment = environments::create(&platform.app, "bench").await?;
+        let actor = Actor::platform("bench");
+        let environment = environments::create(&platform.app, "bench", &actor).await?;
         let permissions = vec![Permission::Admin];
         let (key, _text) =
-            api_keys::create(&platform.app, environment.id, "bench", permissions).await?;
+            api_keys::create(&platform.app, environment.id, "bench", permissions, &actor).await?;
         let caller = Caller::new(&key);
         let endpoint = NewEndpoint {
             url: "http://127.0.0.1:9/".to_owned(),

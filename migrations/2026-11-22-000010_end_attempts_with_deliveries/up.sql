@@ -11,6 +11,11 @@ ALTER TABLE deliveries
     ADD COLUMN last_answer_headers text,
     ADD COLUMN last_answer_body bytea;
 
+-- As in attempts: what is erased must not live on in the planner's samples.
+ALTER TABLE deliveries
+    ALTER COLUMN last_answer_headers SET STATISTICS 0,
+    ALTER COLUMN last_answer_body SET STATISTICS 0;
+
 -- Every attempt, in one shape.
 CREATE VIEW all_attempts AS
     SELECT environment_id, delivery_id, lease_id, number, started_at, duration_ms, outcome, status, detail,

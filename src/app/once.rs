@@ -61,7 +61,7 @@ pub(super) async fn recorded_or(
     let Some(key) = key else { return Err(refusal) };
     let environment = caller.environment;
     let mut conn = app.store().conn().await?;
-    let known = idempotency::find(&mut conn, environment, &[key]).await?;
+    let known = idempotency::find(&conn, environment, &[key]).await?;
     match known.first() {
         Some(Known::Same(Made { first, last })) => {
             let (first, last) = ((*first).into(), (*last).into());

@@ -138,9 +138,11 @@ pub async fn nodes(
         .map(|id| i64::try_from(id.index).unwrap_or(i64::MAX))
         .collect();
     let rows: Vec<NodeRow> = diesel::sql_query(
+        // The limit keeps the look-ups single: a join may read all the tree.
         "SELECT stored.level, stored.number, stored.hash FROM unnest($3, $4) AS wanted (level, number) \
-         JOIN audit_log_nodes AS stored ON stored.level = wanted.level AND stored.number = wanted.number \
-         AND stored.environment_id = $1 AND stored.organization_id = $2",
+         CROSS JOIN LATERAL (SELECT level, number, hash FROM audit_log_nodes WHERE environment_id = $1 \
+         AND organization_id = $2 AND audit_log_nodes.level = wanted.level \
+         AND audit_log_nodes.number = wanted.number LIMIT 1) AS stored",
     )
     .bind::<Uuid, _>(environment)
     .bind::<Uuid, _>(organization)

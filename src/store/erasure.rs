@@ -133,30 +133,40 @@ pub async fn forget_answers(
         .iter()
         .map(|&event| DeliveryId::range_for_event(event))
         .unzip();
-    diesel::sql_query(
-        "UPDATE attempts SET answer_headers = NULL, answer_body = NULL FROM all_deliveries AS sent, \
-         unnest($2, $3, $4) AS told (event_id, first, last) \
-         WHERE attempts.environment_id = $1 AND sent.environment_id = $1 AND sent.id BETWEEN told.first AND told.last \
-         AND sent.event_id = told.event_id AND attempts.delivery_id = sent.id",
+    let sent: Vec<DeliveryId> = diesel::sql_query(
+        "SELECT sent.id FROM unnest($2, $3, $4) AS told (event_id, first, last) CROSS JOIN LATERAL \
+         (SELECT id FROM all_deliveries WHERE environment_id = $1 AND id BETWEEN told.first AND told.last \
+          AND all_deliveries.event_id = told.event_id) AS sent",
     )
     .bind::<Uuid, _>(environment)
     .bind::<Array<Uuid>, _>(events)
     .bind::<Array<Uuid>, _>(first)
     .bind::<Array<Uuid>, _>(last)
-    .execute(conn)
-    .await?;
-    Ok(())
+    .load::<Sent>(conn)
+    .await?
+    .into_iter()
+    .map(|sent| sent.id)
+    .collect();
+    forget_answers_to(conn, environment, &sent).await
 }
 
-/// The same for deliveries that were being sent when they were cancelled.
-pub async fn forget_late_answers(
+#[derive(QueryableByName)]
+struct Sent {
+    #[diesel(sql_type = Uuid)]
+    id: DeliveryId,
+}
+
+/// Deletes what receivers answered to these deliveries, at whichever attempt.
+pub async fn forget_answers_to(
     conn: &mut Conn,
     environment: EnvironmentId,
     deliveries: &[DeliveryId],
 ) -> Result<(), StoreError> {
     diesel::sql_query(
-        "UPDATE attempts SET answer_headers = NULL, answer_body = NULL \
-         WHERE environment_id = $1 AND delivery_id = ANY($2)",
+        "WITH earlier AS (UPDATE attempts SET answer_headers = NULL, answer_body = NULL \
+         WHERE environment_id = $1 AND delivery_id = ANY($2)) \
+         UPDATE deliveries SET last_answer_headers = NULL, last_answer_body = NULL \
+         WHERE environment_id = $1 AND id = ANY($2)",
     )
     .bind::<Uuid, _>(environment)
     .bind::<Array<Uuid>, _>(deliveries)
@@ -180,6 +190,7 @@ pub async fn withdraw_exports(
         "UPDATE audit_log_exports SET \
          state = CASE state WHEN 'ready' THEN 'expired' ELSE state END, \
          written_through = CASE state WHEN 'pending' THEN NULL ELSE written_through END, \
+         authorities_through = CASE state WHEN 'pending' THEN NULL ELSE authorities_through END, \
          entries = CASE state WHEN 'pending' THEN 0 ELSE entries END, \
          filter = CASE state WHEN 'pending' THEN filter \
                   ELSE (filter::jsonb || '{\"actor_names\": []}'::jsonb)::text END, \

@@ -15,9 +15,11 @@ use crate::domain::time::millis;
 pub(super) const TABLES: [&str; 3] = ["attempts", "deliveries", "events"];
 /// Columns of which the planner must keep no samples, because erasure has to reach every copy. Partitions do not
 /// inherit it.
-const UNSAMPLED: [(&str, &str); 3] = [
+const UNSAMPLED: [(&str, &str); 5] = [
     ("attempts", "answer_headers"),
     ("attempts", "answer_body"),
+    ("deliveries", "last_answer_headers"),
+    ("deliveries", "last_answer_body"),
     ("events", "body"),
 ];
 /// A new or a dropped partition needs its parent for itself, and whoever comes later waits behind it: so it waits

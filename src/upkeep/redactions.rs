@@ -218,7 +218,7 @@ async fn finish(
         if job.held_until.is_some_and(|until| now < until) {
             return Ok(false);
         }
-        erasure::forget_late_answers(conn, environment, &job.held_deliveries).await?;
+        erasure::forget_answers_to(conn, environment, &job.held_deliveries).await?;
         let state = match job.unreadable {
             0 => RedactionState::Done,
             _ => RedactionState::Failed,

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tidings::app::{audit_keys, environments};
+use tidings::domain::audit::Actor;
 use tidings::domain::merkle::{Frontier, leaf_hash};
 use tidings::upkeep::checkpoints::make;
 
@@ -218,7 +219,10 @@ async fn during_a_rotation_both_keys_sign_and_a_retired_key_still_verifies_what_
 async fn every_environment_has_a_key_of_its_own_and_what_is_none_is_not_found() {
     let platform = TestPlatform::usual().await;
     let app = &platform.parts().app;
-    let other = environments::create(app, "other").await.unwrap().id;
+    let other = environments::create(app, "other", &Actor::platform("test"))
+        .await
+        .unwrap()
+        .id;
     let client = platform.client().with_key(None);
     let keys = async |environment: &str| {
         let path = format!("/.well-known/tidings/audit-log-keys/{environment}");

@@ -123,7 +123,7 @@ async fn nothing_that_a_redacted_entry_said_is_left_anywhere() {
     for place in [
         "events.body",
         "audit_log_entries.object",
-        "attempts.answer_body",
+        "deliveries.last_answer_body",
     ] {
         assert!(
             before.iter().any(|found| found.ends_with(place)),
