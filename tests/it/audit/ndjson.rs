@@ -72,6 +72,19 @@ async fn a_filtered_export_is_intact_and_says_that_it_is_filtered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_is_itself_redacted_brings_its_own() {
+    let mut trail = Trail::new().await;
+    trail.record(10).await;
+    redact(&trail, &[5]).await;
+    redact(&trail, &[10]).await;
+
+    let text = trail.export(json!({ "actions": ["user.action_1"] })).await;
+
+    assert_eq!(trail.verify(&text).await.verdict, Verdict::Intact, "{text}");
+    assert_eq!(text.matches("{\"authority\"").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_range_of_times_has_no_gap_and_takes_its_authorities_along() {
     let mut trail = Trail::new().await;
     trail.record(5).await;

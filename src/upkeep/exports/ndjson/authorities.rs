@@ -26,11 +26,15 @@ pub(super) enum Outcome {
 }
 
 /// Writes authorities until the chunk is full or none is left.
+///
+/// Shape: an authority may itself be redacted, and then rests on a later one. So they are gone through from the first
+/// each time, and only those after the last chunk's are written.
 pub(super) async fn write(conn: &mut Conn, work: &mut Work<'_>) -> Result<Outcome, StoreError> {
-    let mut after = work.row.authorities_through.unwrap_or(-1);
+    let written = work.row.authorities_through.unwrap_or(-1);
+    work.row.authorities_through = Some(written);
+    let mut after = -1;
     let mut needed = None;
     loop {
-        work.row.authorities_through = Some(after);
         if work.is_full() {
             return Ok(Outcome::Full);
         }
@@ -42,26 +46,37 @@ pub(super) async fn write(conn: &mut Conn, work: &mut Work<'_>) -> Result<Outcom
             // Most trails have no redaction, and then nobody needs to look for redacted entries.
             none => none.insert(redacted(conn, work).await?),
         };
-        let page = outside(conn, &work.scope, work.row.environment_id, page).await?;
-        let proofs = Proofs::load(
-            conn,
-            work.row,
-            work.size,
-            page.iter().map(|entry| entry.leaf_index),
-        );
-        let proofs = proofs.await?;
-        for entry in &page {
-            if named(entry)?.meets(needed) {
-                let (leaf, proof) = (proofs.leaf(entry.leaf_index)?, proofs.of(entry.leaf_index)?);
-                line(entry, true, &leaf, &proof).push_to(&mut work.text);
-                work.text.push('\n');
+        let mut page = outside(conn, &work.scope, work.row.environment_id, page).await?;
+        let mut relied_on = Vec::with_capacity(page.len());
+        for entry in page.drain(..) {
+            if named(&entry)?.meets(needed) {
+                if entry.commitments.is_some() {
+                    needed.insert(entry.leaf_index.unsigned_abs());
+                }
+                relied_on.push(entry);
             }
         }
+        relied_on.retain(|entry| entry.leaf_index > written);
+        push(conn, work, &relied_on).await?;
+        work.row.authorities_through = Some(after.max(written));
     }
     match is_unnamed(conn, work).await? {
         true => Ok(Outcome::Overtaken),
         false => Ok(Outcome::Done),
     }
+}
+
+/// Writes authorities with their proofs.
+async fn push(conn: &mut Conn, work: &mut Work<'_>, page: &[Entry]) -> Result<(), StoreError> {
+    let leaves = page.iter().map(|entry| entry.leaf_index);
+    let proofs = Proofs::load(conn, work.row, work.size, leaves).await?;
+    for entry in page {
+        let index = entry.leaf_index;
+        let (leaf, proof) = (proofs.leaf(index)?, proofs.of(index)?);
+        line(entry, true, &leaf, &proof).push_to(&mut work.text);
+        work.text.push('\n');
+    }
+    Ok(())
 }
 
 async fn next(conn: &mut Conn, work: &Work<'_>, after: i64) -> Result<Vec<Entry>, StoreError> {
