@@ -7,6 +7,7 @@ mod batch;
 mod checkpoints;
 mod commit;
 mod fanout;
+mod gathering;
 mod memory;
 mod plan;
 mod recorder;

@@ -1,17 +1,18 @@
 //! The recorder: queues what wants to be recorded, and commits all that waits in one transaction.
 //!
 //! Invariant: one transaction at a time for an environment, so what arrives while it runs is the next batch:
-//! batches grow with the load and nobody waits for a timer. The queue is bounded; beyond it callers are refused
+//! batches grow with the load, and under little load nobody waits for a timer (`gathering`). The queue is bounded; beyond it callers are refused
 //! at once. Whoever asked is answered exactly once, also when the commit's fate is unknown for a while.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::commit::{self, Committed, Committer, Failure};
+use super::gathering::{Gathering, WAIT_MAX};
 use super::trails::NewItem;
 use crate::domain::event::Event;
 use crate::domain::id::{EnvironmentId, OrganizationId};
@@ -76,7 +77,27 @@ struct Queues {
     events: usize,
     bytes: usize,
     /// A queue is here as long as a task drains it.
-    by_environment: HashMap<EnvironmentId, VecDeque<Submission>>,
+    by_environment: HashMap<EnvironmentId, Queue>,
+}
+
+struct Queue {
+    waiting: VecDeque<Submission>,
+    /// How many the next batch waits for, if it does.
+    wanted: Option<usize>,
+    gathered: Arc<Notify>,
+}
+
+impl Queue {
+    fn push(&mut self, submission: Submission) {
+        self.waiting.push_back(submission);
+        if self
+            .wanted
+            .is_some_and(|wanted| self.waiting.len() >= wanted)
+        {
+            self.wanted = None;
+            self.gathered.notify_one();
+        }
+    }
 }
 
 impl Recorder {
@@ -142,12 +163,15 @@ impl Recorder {
         queues.events += submission.items.len();
         queues.bytes += submission.weight;
         if let Some(queue) = queues.by_environment.get_mut(&environment) {
-            queue.push_back(submission);
+            queue.push(submission);
             return Ok(());
         }
-        queues
-            .by_environment
-            .insert(environment, VecDeque::from([submission]));
+        let queue = Queue {
+            waiting: VecDeque::from([submission]),
+            wanted: None,
+            gathered: Arc::default(),
+        };
+        queues.by_environment.insert(environment, queue);
         let inner = self.inner.clone();
         self.inner.tasks.spawn_on(
             async move { inner.drain(environment).await },
@@ -174,6 +198,7 @@ impl Inner {
             inner: self,
             environment,
         };
+        let mut gathering = Gathering::default();
         loop {
             // The permit first: what arrives while we wait for it joins the batch.
             let permit = self.connections.acquire().await;
@@ -181,9 +206,31 @@ impl Inner {
             if batch.is_empty() {
                 return;
             }
+            let answered = batch.len();
             self.commit(environment, batch).await;
             drop(permit);
+            self.gather(environment, answered, &mut gathering).await;
         }
+    }
+
+    /// Waits a moment for a fuller batch, if that pays.
+    async fn gather(&self, environment: EnvironmentId, answered: usize, gathering: &mut Gathering) {
+        let gathered = {
+            let mut queues = self.queues();
+            let Some(queue) = queues.by_environment.get_mut(&environment) else {
+                return;
+            };
+            queue.wanted = gathering.wanted(answered, queue.waiting.len());
+            if queue.wanted.is_none() {
+                return;
+            }
+            queue.gathered.clone()
+        };
+        let waited = tokio::time::timeout(WAIT_MAX, gathered.notified()).await;
+        if let Some(queue) = self.queues().by_environment.get_mut(&environment) {
+            queue.wanted = None;
+        }
+        gathering.ended(waited.is_ok());
     }
 
     /// Takes what fits into one transaction; when nothing waits, the queue ends.
@@ -194,7 +241,7 @@ impl Inner {
         let Some(queue) = queues.by_environment.get_mut(&environment) else {
             return batch;
         };
-        while let Some(next) = queue.front() {
+        while let Some(next) = queue.waiting.front() {
             let full = events + next.items.len() > self.settings.batch_events_max
                 || bytes + next.weight > self.settings.batch_bytes_max;
             if full && !batch.is_empty() {
@@ -202,7 +249,7 @@ impl Inner {
             }
             events += next.items.len();
             bytes += next.weight;
-            batch.extend(queue.pop_front());
+            batch.extend(queue.waiting.pop_front());
         }
         if batch.is_empty() {
             queues.by_environment.remove(&environment);
@@ -253,10 +300,11 @@ impl Drop for Abandoned<'_> {
         let mut queues = self.inner.queues();
         if let Some(queue) = queues.by_environment.remove(&self.environment) {
             queues.events -= queue
+                .waiting
                 .iter()
                 .map(|waiting| waiting.items.len())
                 .sum::<usize>();
-            queues.bytes -= queue.iter().map(|waiting| waiting.weight).sum::<usize>();
+            queues.bytes -= queue.waiting.iter().map(|one| one.weight).sum::<usize>();
         }
     }
 }

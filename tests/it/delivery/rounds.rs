@@ -308,7 +308,9 @@ async fn whoever_writes_many_rows_of_the_outbox_locks_them_in_the_order_of_their
     let touch = format!("UPDATE outbox SET attempts = attempts WHERE id = '{first}'");
     holder.batch_execute(&touch).await.unwrap();
     holder
-        .batch_execute(&format!("BEGIN; {touch}"))
+        .batch_execute(&format!(
+            "BEGIN; SELECT 1 FROM outbox WHERE id = '{first}' FOR UPDATE"
+        ))
         .await
         .unwrap();
 

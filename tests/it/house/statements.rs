@@ -75,14 +75,16 @@ impl Function<'_> {
         })
     }
 
-    /// Whether each UPDATE and DELETE is on rows of one environment.
+    /// Whether each UPDATE and DELETE is on rows of one environment, or on those that the statement has locked.
     fn writes_within_one_environment(&self) -> bool {
+        let on_locked = |statement: &str| statement.contains("ctid = ") && self.takes_row_locks();
         TENANT_TABLES.iter().all(|table| {
             ["UPDATE", "DELETE FROM"].iter().all(|verb| {
                 let statement = format!("{verb} {table} ");
                 self.text.match_indices(&statement).all(|(at, _)| {
                     let after = &self.text[at..];
-                    has_condition(&after[..after.find("RETURNING").unwrap_or(after.len())])
+                    let statement = &after[..after.find("RETURNING").unwrap_or(after.len())];
+                    has_condition(statement) || on_locked(statement)
                 })
             })
         })
