@@ -24,9 +24,9 @@ use tidings::domain::secret::Redacted;
 use tidings::domain::time::Clock;
 use tidings::ingest::NewItem;
 use tidings::runtime::{Foundation, Platform, PlatformSettings, Secrets};
-use tidings::store::attempts::{self, Settled};
 use tidings::store::embedded::{Embedded, EmbeddedSettings, Home};
 use tidings::store::outbox::Lease;
+use tidings::store::settlements::{self, Settled};
 use tidings::store::{Conn, claims};
 use tidings::upkeep::create_partitions;
 use tokio::runtime::Runtime;
@@ -199,9 +199,9 @@ impl Bench {
         anyhow::ensure!(claimed.claims.len() == count, "not all of it was due");
         let settled: Vec<Settled> = claimed.claims.iter().map(delivered).collect();
         let began = Instant::now();
-        let ended = attempts::settle(conn, environment, None, &settled).await?;
+        let ended = settlements::settle(conn, environment, None, &settled).await?;
         let settling = began.elapsed();
-        anyhow::ensure!(ended.len() == count, "not all of it was settled");
+        anyhow::ensure!(ended == count, "not all of it was settled");
         Ok(Took { claiming, settling })
     }
 }

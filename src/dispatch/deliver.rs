@@ -15,8 +15,8 @@ use crate::domain::delivery::{self, Claim, Health};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers;
 use crate::egress::{HeaderMap, HeaderName, HeaderValue, Post, To};
-use crate::store::attempts::Settled;
 use crate::store::handoff::{Held, Slot};
+use crate::store::settlements::Settled;
 
 /// What one claim came to.
 pub(super) struct Ended {

@@ -13,8 +13,8 @@ use super::courier::Courier;
 use super::deliver::{Ended, NotSent, Sent};
 use super::health::{self, News};
 use crate::domain::id::EnvironmentId;
-use crate::store::attempts::{self, Settled};
 use crate::store::handoff::Slot;
+use crate::store::settlements::{self, Settled};
 use crate::store::{StoreError, reconnecting};
 
 /// How long outcomes are kept for a database that does not take them.
@@ -169,9 +169,9 @@ async fn write(
 ) -> Result<(), StoreError> {
     let mut conn = courier.store.conn().await?;
     let now = courier.clock.for_database();
-    let in_time = attempts::settle(&mut conn, environment, now, settled).await?;
-    if in_time.len() < settled.len() {
-        let late = settled.len() - in_time.len();
+    let in_time = settlements::settle(&mut conn, environment, now, settled).await?;
+    if in_time < settled.len() {
+        let late = settled.len() - in_time;
         tracing::info!(%environment, late, "attempts recorded after their lease was lost");
     }
     Ok(())

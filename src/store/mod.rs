@@ -38,6 +38,7 @@ pub mod partitions;
 mod pool;
 pub mod retention;
 pub mod schema;
+pub mod settlements;
 mod shared;
 pub mod shares;
 pub mod vault;

@@ -29,6 +29,9 @@ const ROW_LOCKS: [&str; 6] = [
     ".for_share()",
 ];
 
+/// A part of several statements that locks rows of one environment.
+const LOCKING_PART: &str = "push_held(&mut out)";
+
 /// An environment as a condition.
 const CONDITIONS: [&str; 3] = [
     "environment_id = $",
@@ -61,7 +64,9 @@ impl Function<'_> {
             let columns = format!("INTO {table} (environment_id, ");
             self.text.contains(&columns)
         };
-        has_condition(self.text) || TENANT_TABLES.iter().any(inserts)
+        has_condition(self.text)
+            || TENANT_TABLES.iter().any(inserts)
+            || self.text.contains(LOCKING_PART)
     }
 
     /// Whether each lock is on rows of one environment: between its SELECT and the lock stands the condition.
@@ -77,7 +82,8 @@ impl Function<'_> {
 
     /// Whether each UPDATE and DELETE is on rows of one environment, or on those that the statement has locked.
     fn writes_within_one_environment(&self) -> bool {
-        let on_locked = |statement: &str| statement.contains("ctid = ") && self.takes_row_locks();
+        let locks = self.takes_row_locks() || self.text.contains(LOCKING_PART);
+        let on_locked = |statement: &str| statement.contains("ctid = ") && locks;
         TENANT_TABLES.iter().all(|table| {
             ["UPDATE", "DELETE FROM"].iter().all(|verb| {
                 let statement = format!("{verb} {table} ");
