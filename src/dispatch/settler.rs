@@ -1,8 +1,8 @@
 //! The settler: gathers what came of claims into batches.
 //!
-//! Invariant: one batch of an environment is under way at a time. What arrives meanwhile is its next one, so
-//! batches grow with the load and nothing waits when there is little. A batch that does not end in time no longer
-//! holds up the next. Does not write: `settle` does.
+//! Invariant: one batch of an environment is under way at a time, and they begin some milliseconds apart. What
+//! arrives meanwhile is its next one, so batches grow with the load and nothing waits when there is little. A batch
+//! that does not end in time no longer holds up the next. Does not write: `settle` does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,11 @@ use crate::domain::id::EnvironmentId;
 const BATCH_MAX: usize = 500;
 /// Batches that are under way at the same time.
 const SETTLING_MAX: usize = 8;
-/// How long a batch holds up the next one of its environment.
+/// Environments whose last batch is remembered; then those that have none under way are forgotten.
+const REMEMBERED_MAX: usize = 10_000;
+/// How far apart the batches of an environment begin: nobody waits for a verdict, and each batch costs a commit.
+const APART: Duration = Duration::from_millis(4);
+/// How long a batch that is under way holds up the next one of its environment.
 const HOLDS_UP_FOR: Duration = Duration::from_secs(1);
 
 /// Settles what arrives until the channel is closed and empty.
@@ -44,7 +48,7 @@ pub(super) async fn run(courier: Arc<Courier>, mut ended: mpsc::UnboundedReceive
                 received.drain(..).for_each(|one| settler.push(one));
             }
             Some(done) = settler.batches.join_next() => settler.ended(&noting, done),
-            () = tokio::time::sleep(HOLDS_UP_FOR), if !settler.waiting.is_empty() => {}
+            () = tokio::time::sleep(APART), if !settler.waiting.is_empty() => {}
         }
         settler.begin();
     }
@@ -56,7 +60,7 @@ struct Settler {
     waiting: BTreeMap<EnvironmentId, Vec<Ended>>,
     /// The environments in `waiting`, those that wait longest first.
     turns: VecDeque<EnvironmentId>,
-    /// When the latest batch of an environment was begun, and how many of them there are.
+    /// When the latest batch of an environment was begun, and how many of them are under way.
     under_way: BTreeMap<EnvironmentId, (Instant, usize)>,
     batches: JoinSet<(EnvironmentId, Vec<News>)>,
 }
@@ -93,12 +97,18 @@ impl Settler {
     }
 
     fn may_begin(&self, environment: EnvironmentId) -> bool {
-        let latest = self.under_way.get(&environment);
-        latest.is_none_or(|(begun, _)| begun.elapsed() >= HOLDS_UP_FOR)
+        match self.under_way.get(&environment) {
+            None => true,
+            Some((begun, 0)) => begun.elapsed() >= APART,
+            Some((begun, _)) => begun.elapsed() >= HOLDS_UP_FOR,
+        }
     }
 
     fn begin_batch(&mut self, environment: EnvironmentId) {
         let mut batch = self.waiting.remove(&environment).unwrap_or_default();
+        if self.under_way.len() >= REMEMBERED_MAX {
+            self.under_way.retain(|_, (_, count)| *count > 0);
+        }
         if batch.len() > BATCH_MAX {
             let rest = batch.split_off(BATCH_MAX);
             self.waiting.insert(environment, rest);
@@ -121,9 +131,6 @@ impl Settler {
             Ok((environment, news)) => {
                 if let Some((_, count)) = self.under_way.get_mut(&environment) {
                     *count -= 1;
-                    if *count == 0 {
-                        self.under_way.remove(&environment);
-                    }
                 }
                 news.into_iter().for_each(|one| noting.note(one));
             }
