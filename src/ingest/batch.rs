@@ -90,8 +90,8 @@ pub(super) async fn write(
         });
     }
     let events: Vec<Event> = placed.into_iter().map(|(event, _)| event).collect();
-    trails.save(conn).await?;
     futures_util::try_join!(
+        trails.save(conn),
         events::insert(conn, lock.environment, &events),
         outbox::insert(conn, lock.environment, start.now, lease, &deliveries),
     )?;

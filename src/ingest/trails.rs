@@ -18,7 +18,8 @@ use crate::domain::audit::{
 use crate::domain::event::NewEvent;
 use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
 use crate::domain::merkle::{Frontier, Node};
-use crate::store::audit_logs::{self, NO_ORGANIZATION, NewRow};
+use crate::store::audit_entries::{self, NewRow};
+use crate::store::audit_logs::{self, NO_ORGANIZATION};
 use crate::store::{Conn, StoreError};
 
 /// Bytes of an entry's words that can be searched; what comes after is not found.
@@ -116,14 +117,18 @@ impl Trails {
     }
 
     /// Writes entries, leaves and edges.
-    pub(super) async fn save(self, conn: &mut Conn) -> Result<(), StoreError> {
+    pub(super) async fn save(self, conn: &Conn) -> Result<(), StoreError> {
         if self.rows.is_empty() {
             return Ok(());
         }
-        audit_logs::insert(conn, self.environment, &self.rows).await?;
-        for (organization, Tree { frontier, new }) in &self.trees {
-            audit_logs::save_tree(conn, self.environment, *organization, frontier, new).await?;
-        }
+        let trees = async {
+            for (organization, Tree { frontier, new }) in &self.trees {
+                audit_logs::save_tree(conn, self.environment, *organization, frontier, new).await?;
+            }
+            Ok(())
+        };
+        let entries = audit_entries::insert(conn, self.environment, &self.rows);
+        futures_util::try_join!(entries, trees)?;
         Ok(())
     }
 }

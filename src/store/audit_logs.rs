@@ -3,7 +3,6 @@
 //! Invariant: an entry, its leaf and the tree's new edge are written in one transaction, under the environment's
 //! lock and then the tree's. Nodes are only ever added. A search sees names and metadata as plain words.
 
-use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -15,7 +14,7 @@ use super::error::StoreError;
 use super::schema::{audit_log_entries, audit_log_nodes, audit_log_trees};
 use crate::domain::audit::{AuditFilter, AuditRecord, Trail};
 use crate::domain::event::EventPattern;
-use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
+use crate::domain::id::{AuditLogEventId, EnvironmentId, OrganizationId};
 use crate::domain::merkle::{Frontier, Hash, Node, NodeId};
 use crate::domain::page::{Cursor, PageQuery};
 
@@ -55,7 +54,7 @@ pub async fn lock_tree(
 
 /// Writes a tree's edge and the nodes that came into being.
 pub async fn save_tree(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     organization: OrganizationId,
     frontier: &Frontier,
@@ -63,13 +62,13 @@ pub async fn save_tree(
 ) -> Result<(), StoreError> {
     let size =
         i64::try_from(frontier.size()).map_err(|error| StoreError::corrupt(error.to_string()))?;
-    let edge = frontier.to_bytes();
-    diesel::insert_into(audit_log_trees::table)
+    let bytes = frontier.to_bytes();
+    let edge = diesel::insert_into(audit_log_trees::table)
         .values((
             audit_log_trees::environment_id.eq(environment),
             audit_log_trees::organization_id.eq(organization),
             audit_log_trees::size.eq(size),
-            audit_log_trees::frontier.eq(&edge),
+            audit_log_trees::frontier.eq(&bytes),
         ))
         .on_conflict((
             audit_log_trees::environment_id,
@@ -78,10 +77,9 @@ pub async fn save_tree(
         .do_update()
         .set((
             audit_log_trees::size.eq(size),
-            audit_log_trees::frontier.eq(&edge),
+            audit_log_trees::frontier.eq(&bytes),
         ))
-        .execute(conn)
-        .await?;
+        .execute(&mut conn);
     let statement = InsertNodes {
         environment,
         organization,
@@ -95,7 +93,8 @@ pub async fn save_tree(
             .map(|node| node.hash.as_bytes().to_vec())
             .collect(),
     };
-    statement.execute(conn).await?;
+    let mut conn = conn;
+    futures_util::try_join!(edge, statement.execute(&mut conn))?;
     Ok(())
 }
 
@@ -174,55 +173,6 @@ impl TryFrom<NodeRow> for Node {
             hash: Hash::from_bytes(hash),
         })
     }
-}
-
-/// An entry as it is written.
-pub struct NewRow {
-    pub id: AuditLogEventId,
-    pub organization: OrganizationId,
-    pub leaf_index: i64,
-    pub event: EventId,
-    pub action: String,
-    pub occurred_at: DateTime<Utc>,
-    pub actor_id: String,
-    pub actor_name: Option<String>,
-    pub targets: Vec<String>,
-    pub object: String,
-    pub salts: Vec<u8>,
-    pub search: String,
-}
-
-/// Inserts entries of one environment; the caller holds the locks of its trees.
-pub async fn insert(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    rows: &[NewRow],
-) -> Result<(), StoreError> {
-    let values: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            (
-                audit_log_entries::environment_id.eq(environment),
-                audit_log_entries::id.eq(row.id),
-                audit_log_entries::organization_id.eq(row.organization),
-                audit_log_entries::leaf_index.eq(row.leaf_index),
-                audit_log_entries::event_id.eq(row.event),
-                audit_log_entries::action.eq(&row.action),
-                audit_log_entries::occurred_at.eq(row.occurred_at),
-                audit_log_entries::actor_id.eq(&row.actor_id),
-                audit_log_entries::actor_name.eq(&row.actor_name),
-                audit_log_entries::targets.eq(&row.targets),
-                audit_log_entries::object.eq(&row.object),
-                audit_log_entries::salts.eq(&row.salts),
-                audit_log_entries::search.eq(&row.search),
-            )
-        })
-        .collect();
-    diesel::insert_into(audit_log_entries::table)
-        .values(values)
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 /// Finds one entry of `environment`; `None` when it has no such entry.

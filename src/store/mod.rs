@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod attempts;
 pub mod audit_checkpoints;
+pub mod audit_entries;
 pub mod audit_exports;
 pub mod audit_logs;
 pub mod audit_proofs;
