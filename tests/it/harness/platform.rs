@@ -255,6 +255,11 @@ async fn new_environment(parts: &Platform, name: &str) -> EnvironmentId {
     store::environments::insert(&mut conn, &environment)
         .await
         .unwrap();
+    // as the app does: an environment has a key that signs from the first
+    let vault = parts.store.vault();
+    store::audit_signing_keys::ensure(&mut conn, vault, environment.id, now)
+        .await
+        .unwrap();
     environment.id
 }
 

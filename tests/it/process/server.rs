@@ -84,7 +84,7 @@ impl Server {
         id(&self.create("/events", body).await)
     }
 
-    /// The whole feed, but for what the platform tells of itself.
+    /// The whole feed, but for what the platform tells of its own trail.
     pub(crate) async fn feed(&self) -> Vec<Value> {
         let (mut events, mut after) = (Vec::new(), String::new());
         loop {
@@ -97,7 +97,9 @@ impl Server {
                 None => break,
             }
         }
-        events.retain(|event| event["event"] != "audit_log.event_recorded");
+        let own = ["audit_log.event_recorded", "audit_log.checkpoint_created"].map(Value::from);
+        events
+            .retain(|event| !own.contains(&event["event"]) || !event["organization_id"].is_null());
         events
     }
 }
