@@ -7,8 +7,11 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
+use super::trail;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::checkpoint::ListedKey;
 use crate::domain::id::EnvironmentId;
+use crate::store::events::EnvironmentLock;
 use crate::store::{Conn, audit_signing_keys, environments, installation};
 
 /// Keys that sign at the same time.
@@ -26,10 +29,14 @@ pub async fn list(app: &App, environment: EnvironmentId) -> Result<Vec<ListedKey
 /// Begins a rotation: makes a key that signs beside the one there is.
 ///
 /// Errors: `NotFound`, `RotationUnderWay` while two sign already, `MasterKeyNeeded`.
-pub async fn rotate(app: &App, environment: EnvironmentId) -> Result<ListedKey, AppError> {
+pub async fn rotate(
+    app: &App,
+    environment: EnvironmentId,
+    actor: &Actor,
+) -> Result<ListedKey, AppError> {
     let mut conn = app.store().conn().await?;
     conn.transaction(async |conn| {
-        let (signing, newest) = locked(app, conn, environment).await?;
+        let (lock, signing, newest) = locked(app, conn, environment).await?;
         if signing.len() >= SIGNING_MAX {
             return Err(AppError::RotationUnderWay);
         }
@@ -39,6 +46,8 @@ pub async fn rotate(app: &App, environment: EnvironmentId) -> Result<ListedKey, 
         }
         let now = installation::time(conn, app.clock().for_database()).await?;
         audit_signing_keys::insert(conn, vault, environment, newest + 1, now).await?;
+        let entry = told(OwnAction::AuditKeyRotated, environment, newest + 1);
+        trail::record(app, conn, &lock, actor, [entry]).await?;
         let made = audit_signing_keys::all(conn, environment).await?;
         let made = made.into_iter().next();
         made.ok_or_else(|| AppError::not_found(Noun::Environment, &environment))
@@ -49,14 +58,20 @@ pub async fn rotate(app: &App, environment: EnvironmentId) -> Result<ListedKey, 
 /// Ends a rotation: every key but the newest signs no more, and its seed is deleted. Answers those keys.
 ///
 /// Errors: `NotFound`.
-pub async fn retire(app: &App, environment: EnvironmentId) -> Result<Vec<ListedKey>, AppError> {
+pub async fn retire(
+    app: &App,
+    environment: EnvironmentId,
+    actor: &Actor,
+) -> Result<Vec<ListedKey>, AppError> {
     let mut conn = app.store().conn().await?;
     conn.transaction(async |conn| {
-        let (signing, newest) = locked(app, conn, environment).await?;
+        let (lock, signing, newest) = locked(app, conn, environment).await?;
         let now = installation::time(conn, app.clock().for_database()).await?;
         let mut retired = Vec::new();
         for key in signing.into_iter().filter(|key| key.number < newest) {
             audit_signing_keys::retire(conn, environment, key.number, now).await?;
+            let entry = told(OwnAction::AuditKeyRetired, environment, key.number);
+            trail::record(app, conn, &lock, actor, [entry]).await?;
             retired.push(ListedKey {
                 retired_at: Some(now),
                 ..key
@@ -72,13 +87,20 @@ async fn locked(
     app: &App,
     conn: &mut Conn,
     environment: EnvironmentId,
-) -> Result<(Vec<ListedKey>, i32), AppError> {
+) -> Result<(EnvironmentLock, Vec<ListedKey>, i32), AppError> {
     check(conn, environment).await?;
-    app.lock(conn, environment).await?;
+    let lock = app.lock(conn, environment).await?;
     let keys = audit_signing_keys::all(conn, environment).await?;
     let newest = keys.first().map_or(0, |key| key.number);
     let signing = keys.into_iter().filter(|key| key.retired_at.is_none());
-    Ok((signing.collect(), newest))
+    Ok((lock, signing.collect(), newest))
+}
+
+/// A key by its number, which the environment's keys are counted by.
+fn told(action: OwnAction, environment: EnvironmentId, number: i32) -> OwnEntry {
+    OwnEntry::new(action)
+        .on("environment", environment)
+        .on("audit_log_key", number)
 }
 
 async fn check(conn: &mut Conn, environment: EnvironmentId) -> Result<(), AppError> {

@@ -7,9 +7,9 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
-use crate::domain::audit::Trail;
+use crate::domain::audit::{Actor, OwnAction, OwnEntry, Trail};
 use crate::domain::audit_redaction::{NewRedaction, Redaction, RedactionState};
 use crate::domain::id::AuditLogRedactionId;
 use crate::domain::idempotency::IdempotencyKey;
@@ -30,17 +30,26 @@ pub async fn create(
     let mut conn = app.store().conn().await?;
     let created = conn
         .transaction(async |conn| {
-            app.lock(conn, environment).await?;
+            let lock = app.lock(conn, environment).await?;
             if let Some(id) = once::made_before(conn, environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }
+            let entry = OwnEntry::new(OwnAction::RedactionRequested);
+            let entry = match new.trail {
+                Trail::Organization(id) => entry.on("organization", id),
+                Trail::Environment => entry.on("environment", environment),
+            };
             let row = pending(app, conn, caller, new).await?;
             audit_redactions::insert(conn, &row).await?;
+            // After the tree was measured: what asks for a redaction is not among what is redacted.
+            let entry = entry.on("audit_log_redaction", row.id);
+            trail::record(app, conn, &lock, &Actor::from(caller), [entry]).await?;
             once::remember(app, conn, environment, key.as_ref(), row.id).await?;
             Ok(row)
         })
         .await?;
     app.store().redaction_waits();
+    app.handoff().wake();
     Ok(shown(created)?)
 }
 

@@ -77,10 +77,10 @@ pub(super) async fn run(command: AuditKeys, settings: &SettingsFlags) -> anyhow:
         };
         let shown = match &command {
             AuditKeys::List(_) => audit_keys::list(app, environment).await,
-            AuditKeys::Rotate(_) => audit_keys::rotate(app, environment)
+            AuditKeys::Rotate(_) => audit_keys::rotate(app, environment, &admin::operator())
                 .await
                 .map(|made| vec![made]),
-            AuditKeys::Retire(_) => audit_keys::retire(app, environment).await,
+            AuditKeys::Retire(_) => audit_keys::retire(app, environment, &admin::operator()).await,
         };
         shown.map_err(told)
     };

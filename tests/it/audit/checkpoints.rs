@@ -189,11 +189,15 @@ async fn during_a_rotation_both_keys_sign_and_a_retired_key_still_verifies_what_
         witness.checkpoint().await
     };
 
-    let before = step().await;
-    audit_keys::rotate(app, environment).await.unwrap();
+    let (operator, before) = (Actor::operator(None, None), step().await);
+    audit_keys::rotate(app, environment, &operator)
+        .await
+        .unwrap();
     let during = step().await;
-    let refused = audit_keys::rotate(app, environment).await;
-    let retired = audit_keys::retire(app, environment).await.unwrap();
+    let refused = audit_keys::rotate(app, environment, &operator).await;
+    let retired = audit_keys::retire(app, environment, &operator)
+        .await
+        .unwrap();
     let after = step().await;
 
     let keys = witness.keys().await;

@@ -1,7 +1,7 @@
 //! The environment's own trail: what is done to the platform is an entry, in the transaction of the change.
 
 use serde_json::{Value, json};
-use tidings::app::{AppError, api_keys, environments};
+use tidings::app::{AppError, api_keys, audit_keys, environments};
 use tidings::domain::audit::Actor;
 use tidings::domain::id::EnvironmentId;
 
@@ -288,4 +288,50 @@ async fn a_replay_is_told_once_however_often_it_is_asked_for_with_one_key() {
         ])
     );
     assert_eq!(replay["metadata"], json!({ "replayed_as": first["id"] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redactions_and_rotations_of_signing_keys_are_told() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client();
+    let acme = json!({ "name": "Acme" });
+    let organization = client.post("/organizations", &acme).await.expect(201);
+    let asked = json!({ "organization_id": id(&organization), "actor_ids": ["ann"] });
+    let environment = platform.environment;
+    let operator = Actor::operator(Some("ada"), None);
+    let app = &platform.parts().app;
+
+    let redaction = client.post("/audit_logs/redactions", &asked).await;
+    let nowhere =
+        json!({ "organization_id": "org_01ARZ3NDEKTSV4RRFFQ69G5FAV", "actor_ids": ["ann"] });
+    let refused = client.post("/audit_logs/redactions", &nowhere).await;
+    audit_keys::rotate(app, environment, &operator)
+        .await
+        .unwrap();
+    audit_keys::retire(app, environment, &operator)
+        .await
+        .unwrap();
+    audit_keys::retire(app, environment, &operator)
+        .await
+        .unwrap();
+
+    let redaction = redaction.expect(201);
+    assert_eq!(refused.verdict().0, 404);
+    let entries = trail(&platform).await;
+    assert_eq!(
+        actions(&entries),
+        [
+            "organization.created",
+            "audit_log_redaction.requested",
+            "audit_log_key.rotated",
+            "audit_log_key.retired"
+        ]
+    );
+    assert_eq!(
+        entries[1]["targets"],
+        json!([
+            { "id": id(&organization), "type": "organization" },
+            { "id": id(&redaction), "type": "audit_log_redaction" },
+        ])
+    );
 }
