@@ -40,7 +40,7 @@ async fn a_replay_and_an_endpoint_that_is_enabled_again_wake_the_dispatcher() {
         .start()
         .await;
     let receiver = Receiver::answering([200]).await;
-    let endpoint = platform.create_endpoint(&receiver, []).await;
+    let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
     let event = platform.publish("a", json!({})).await;
     let delivered = async |count: usize| {
         eventually("delivered", async || {
