@@ -16,8 +16,8 @@ use crate::domain::time::Clock;
 use crate::store::leader::{self, Duty};
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, audit_exports, environments, idempotency, installation, outbox,
-    partitions, retention,
+    Conn, Store, StoreError, audit_entries, audit_exports, environments, idempotency, installation,
+    outbox, partitions, retention,
 };
 
 pub mod audit_retention;
@@ -76,6 +76,7 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             }
             report("sweep", sweep(&store, &clock, settings).await);
             report("exports", expire_exports(&store, &clock).await);
+            report("searches", merge_searches(&store).await);
         };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -176,6 +177,14 @@ pub async fn expire_exports(store: &Store, clock: &Clock) -> Result<(), StoreErr
             }
         }
     }
+    Ok(())
+}
+
+/// Merges new audit log events into the indexes for searches, so that no transaction that records some has to.
+pub async fn merge_searches(store: &Store) -> Result<(), StoreError> {
+    let mut conn = store.conn().await?;
+    let pages = audit_entries::merge_searches(&mut conn).await?;
+    tracing::debug!(pages, "new audit log events merged into their indexes");
     Ok(())
 }
 

@@ -3,11 +3,15 @@
 //! Invariant: where there is little load nobody waits. Callers that were answered together tend to come again
 //! together, a moment later; a batch that begins before they are back leaves them to the next one, and makes two
 //! commits of what could be one. When they do not come back the wait was for nothing, and is left out for a while.
+//! A batch with much to write is followed by no wait either: its commit is the smaller part of what it takes, and
+//! those who are not back yet can prepare while the next one is written.
 
 use std::time::Duration;
 
 /// Requests in a batch from which on the next one is worth a wait.
 const WORTH_FROM: usize = 4;
+/// Rows of a batch up to which its commit is what it costs.
+const WORTH_TO_ROWS: usize = 128;
 /// How long a batch waits at most; timers have steps of a millisecond.
 pub(super) const WAIT_MAX: Duration = Duration::from_millis(1);
 /// After waits for nothing, so many batches go without: twice as many each time, up to two to the power of this.
@@ -23,11 +27,12 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// How many requests to wait for, after a batch that answered `answered` and while `waiting` have come already.
+    /// How many requests to wait for, after a batch that answered `answered`, wrote about `rows`, and while
+    /// `waiting` have come already.
     ///
     /// Shape: most of those that were answered; waiting for the last of them would cost more than it saves.
-    pub(super) fn wanted(&mut self, answered: usize, waiting: usize) -> Option<usize> {
-        if answered < WORTH_FROM {
+    pub(super) fn wanted(&mut self, answered: usize, rows: usize, waiting: usize) -> Option<usize> {
+        if answered < WORTH_FROM || rows > WORTH_TO_ROWS {
             return None;
         }
         if self.skipped > 0 {
@@ -53,16 +58,21 @@ mod tests {
 
     #[test]
     fn a_small_batch_is_followed_by_no_wait() {
-        assert_eq!(Gathering::default().wanted(3, 50), None);
+        assert_eq!(Gathering::default().wanted(3, 3, 50), None);
+    }
+
+    #[test]
+    fn a_batch_with_much_to_write_is_followed_by_no_wait() {
+        assert_eq!(Gathering::default().wanted(16, 129, 0), None);
     }
 
     #[test]
     fn a_batch_waits_for_most_of_those_that_were_answered() {
         let mut gathering = Gathering::default();
 
-        assert_eq!(gathering.wanted(8, 8), Some(14));
+        assert_eq!(gathering.wanted(8, 8, 8), Some(14));
         gathering.ended(true);
-        assert_eq!(gathering.wanted(16, 0), Some(12));
+        assert_eq!(gathering.wanted(16, 16, 0), Some(12));
     }
 
     #[test]
@@ -70,7 +80,7 @@ mod tests {
         let mut gathering = Gathering::default();
         let waits = |gathering: &mut Gathering| {
             let batches = (0..200).filter(|_| {
-                let waits = gathering.wanted(8, 0).is_some();
+                let waits = gathering.wanted(8, 8, 0).is_some();
                 if waits {
                     gathering.ended(false);
                 }
@@ -80,9 +90,9 @@ mod tests {
         };
         assert!(waits(&mut gathering) <= 9);
 
-        while gathering.wanted(8, 0).is_none() {}
+        while gathering.wanted(8, 8, 0).is_none() {}
         gathering.ended(true);
 
-        assert!(gathering.wanted(8, 0).is_some());
+        assert!(gathering.wanted(8, 8, 0).is_some());
     }
 }

@@ -207,20 +207,29 @@ impl Inner {
                 return;
             }
             let answered = batch.len();
+            let items = batch.iter().flat_map(|submission| &submission.items);
+            let rows = items.map(NewItem::rows).sum();
             self.commit(environment, batch).await;
             drop(permit);
-            self.gather(environment, answered, &mut gathering).await;
+            self.gather(environment, answered, rows, &mut gathering)
+                .await;
         }
     }
 
     /// Waits a moment for a fuller batch, if that pays.
-    async fn gather(&self, environment: EnvironmentId, answered: usize, gathering: &mut Gathering) {
+    async fn gather(
+        &self,
+        environment: EnvironmentId,
+        answered: usize,
+        rows: usize,
+        gathering: &mut Gathering,
+    ) {
         let gathered = {
             let mut queues = self.queues();
             let Some(queue) = queues.by_environment.get_mut(&environment) else {
                 return;
             };
-            queue.wanted = gathering.wanted(answered, queue.waiting.len());
+            queue.wanted = gathering.wanted(answered, rows, queue.waiting.len());
             if queue.wanted.is_none() {
                 return;
             }

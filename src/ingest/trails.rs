@@ -42,6 +42,14 @@ impl NewItem {
         }
     }
 
+    /// What writing the item takes, in rows of plain events.
+    pub(super) const fn rows(&self) -> usize {
+        match self {
+            Self::Event(_) => 1,
+            Self::Entry(_) => 8,
+        }
+    }
+
     /// Bytes that the item takes up while it waits, roughly.
     pub(super) fn weight(&self) -> usize {
         match self {
@@ -56,6 +64,7 @@ pub(super) struct Trails {
     environment: EnvironmentId,
     trees: BTreeMap<OrganizationId, Tree>,
     rows: Vec<NewRow>,
+    dice: Dice,
 }
 
 struct Tree {
@@ -89,6 +98,7 @@ impl Trails {
             environment,
             trees,
             rows: Vec::new(),
+            dice: Dice::default(),
         })
     }
 
@@ -108,7 +118,7 @@ impl Trails {
             index: tree.frontier.size(),
             recorded_at: event.time(),
         };
-        let entry = AuditEntry::place(new.clone(), place, salt);
+        let entry = AuditEntry::place(new.clone(), place, || self.dice.salt());
         tree.new.extend(tree.frontier.append(entry.leaf_hash()));
         let object = entry.render_object();
         let told = NewEvent::entry_recorded(new.organization, object.clone());
@@ -138,13 +148,27 @@ pub const fn entry_id(event: EventId) -> AuditLogEventId {
     AuditLogEventId::from_bytes(event.to_bytes())
 }
 
-/// Salts make commitments unguessable for ever, so they come from the system and not from a generator's state.
-fn salt() -> [u8; Salts::BYTES] {
-    let mut salt = [0; Salts::BYTES];
-    OsRng
-        .try_fill_bytes(&mut salt)
-        .expect("the operating system has random bytes");
-    salt
+/// Draws salts, many with one call to the system.
+///
+/// Shape: from the system and not from a generator's state: salts make commitments unguessable for ever.
+#[derive(Default)]
+struct Dice {
+    drawn: Vec<[u8; Salts::BYTES]>,
+}
+
+impl Dice {
+    /// Salts of one draw: those of some fifty entries.
+    const DRAW: usize = 256;
+
+    fn salt(&mut self) -> [u8; Salts::BYTES] {
+        if self.drawn.is_empty() {
+            self.drawn.resize(Self::DRAW, [0; Salts::BYTES]);
+            OsRng
+                .try_fill_bytes(self.drawn.as_flattened_mut())
+                .expect("the operating system has random bytes");
+        }
+        self.drawn.pop().expect("salts were drawn")
+    }
 }
 
 fn row(

@@ -1,6 +1,7 @@
 //! Recording: an entry, its leaf and its event are one; they are read back as they were recorded.
 
 use serde_json::{Value, json};
+use tidings::store::audit_entries;
 
 use crate::harness::TestPlatform;
 
@@ -181,4 +182,22 @@ async fn entries_are_found_by_target_and_by_words_even_with_characters_that_colu
     assert_eq!(found("actor_id=user_1").await, [0]);
     let shown = listed(&platform, "actions=a.odd").await;
     assert_eq!(shown[0]["actor"], odd["event"]["actor"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_finds_what_upkeep_has_not_merged_yet_and_what_it_has() {
+    let platform = TestPlatform::usual().await;
+    let acme = organization(&platform).await;
+    record(&platform, &entry(&acme, "a.first")).await;
+    let found = async || indexes(&listed(&platform, "search=jon&target_type=team").await);
+    assert_eq!(found().await, [0]);
+
+    let mut conn = platform.store().conn().await.unwrap();
+    let merged = audit_entries::merge_searches(&mut conn).await.unwrap();
+
+    assert!(merged > 0, "something waited");
+    assert_eq!(audit_entries::merge_searches(&mut conn).await.unwrap(), 0);
+    assert_eq!(found().await, [0]);
+    record(&platform, &entry(&acme, "a.second")).await;
+    assert_eq!(found().await, [0, 1]);
 }
