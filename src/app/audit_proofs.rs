@@ -15,7 +15,7 @@ use crate::domain::id::{AuditLogEventId, OrganizationId};
 use crate::domain::invalid::Invalid;
 use crate::domain::merkle::{Hash, NodeId, ProofPlan};
 use crate::store::{
-    Conn, StoreError, audit_checkpoints, audit_logs, audit_proofs, audit_retention,
+    Conn, StoreError, audit_checkpoints, audit_logs, audit_proofs, audit_retention, audit_trees,
 };
 
 /// That a leaf is in the tree of so many leaves.
@@ -139,7 +139,7 @@ async fn nodes(
     wanted: impl Iterator<Item = NodeId>,
 ) -> Result<HashMap<NodeId, Hash>, AppError> {
     let wanted: Vec<NodeId> = wanted.collect();
-    let nodes = audit_logs::nodes(conn, caller.environment, organization, &wanted).await?;
+    let nodes = audit_trees::nodes(conn, caller.environment, organization, &wanted).await?;
     Ok(nodes.into_iter().map(|node| (node.id, node.hash)).collect())
 }
 

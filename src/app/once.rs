@@ -60,12 +60,12 @@ pub(super) async fn recorded_or(
 ) -> Result<Vec<Event>, AppError> {
     let Some(key) = key else { return Err(refusal) };
     let environment = caller.environment;
-    let mut conn = app.store().conn().await?;
+    let conn = app.store().conn().await?;
     let known = idempotency::find(&conn, environment, &[key]).await?;
     match known.first() {
         Some(Known::Same(Made { first, last })) => {
             let (first, last) = ((*first).into(), (*last).into());
-            Ok(events::find_run(&mut conn, environment, first, last).await?)
+            Ok(events::find_run(&conn, environment, first, last).await?)
         }
         Some(Known::Other) => Err(AppError::IdempotencyKeyReused {
             key: key.key.clone(),

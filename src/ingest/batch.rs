@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::fanout::Fanout;
-use super::trails::{NewItem, Trails};
+use super::trails::{NewItem, Trails, trees_of};
 use crate::domain::audit::NewAuditEntry;
 use crate::domain::delivery::Claim;
 use crate::domain::event::{Event, NewEvent, Place};
@@ -37,70 +37,102 @@ pub(super) struct Start {
     pub(super) began: Instant,
 }
 
-/// Writes `items` with their deliveries; the caller holds `lock` and `fanout` is current under it.
-pub(super) async fn write(
-    conn: &mut Conn,
-    lock: &EnvironmentLock,
-    fanout: &mut Fanout,
-    start: &Start,
-    items: &[&NewItem],
-    handoff: Option<&Handoff>,
-) -> Result<Batch, StoreError> {
-    let mut trails = Trails::lock(conn, lock.environment, items).await?;
-    let placed = place(lock.environment, &mut trails, start, items)?;
-    let lease = handoff.map(|handoff| Lease {
-        id: LeaseId::new(start.now),
-        worker: handoff.worker,
-        lasts: handoff.lease,
-    });
-    let mut deliveries: Vec<NewDelivery> = Vec::new();
-    let mut held = Vec::new();
-    for (event, new) in &placed {
-        fanout.targets(new, |endpoint| {
-            let id = DeliveryId::for_event(event.id);
-            let slot = handoff.and_then(|handoff| {
-                handoff
-                    .gate
-                    .reserve((lock.environment, endpoint), event.body.len())
-            });
-            let leased = slot.is_some();
-            deliveries.push(NewDelivery {
-                id,
-                event: event.id,
-                endpoint,
-                leased,
-                replay_of: None,
-            });
-            if let (Some(slot), Some(lease), Some(handoff)) = (slot, lease, handoff) {
-                let claim = Claim {
-                    environment: lock.environment,
-                    delivery: id,
+/// A batch and its rows, which are not written yet.
+pub(super) struct Drawn {
+    environment: EnvironmentId,
+    pub(super) batch: Batch,
+    pub(super) now: DateTime<Utc>,
+    trails: Trails,
+    lease: Option<Lease>,
+    deliveries: Vec<NewDelivery>,
+}
+
+impl Drawn {
+    /// Draws `items` with their deliveries: the caller holds the environment's lock and those of `trails`, and
+    /// `fanout` is current under it.
+    pub(super) fn of(
+        environment: EnvironmentId,
+        mut trails: Trails,
+        fanout: &mut Fanout,
+        start: &Start,
+        items: &[&NewItem],
+        handoff: Option<&Handoff>,
+    ) -> Result<Self, StoreError> {
+        let placed = place(environment, &mut trails, start, items)?;
+        let lease = handoff.map(|handoff| Lease {
+            id: LeaseId::new(start.now),
+            worker: handoff.worker,
+            lasts: handoff.lease,
+        });
+        let mut deliveries: Vec<NewDelivery> = Vec::new();
+        let mut held = Vec::new();
+        for (event, new) in &placed {
+            fanout.targets(new, |endpoint| {
+                let id = DeliveryId::for_event(event.id);
+                let slot = handoff.and_then(|handoff| {
+                    handoff
+                        .gate
+                        .reserve((environment, endpoint), event.body.len())
+                });
+                let leased = slot.is_some();
+                deliveries.push(NewDelivery {
+                    id,
                     event: event.id,
                     endpoint,
-                    lease: lease.id,
-                    number: 1,
-                    body: event.body.clone(),
-                };
-                held.push(Held {
-                    claim,
-                    start_by: start.began + handoff.start_within,
-                    slot,
+                    leased,
+                    replay_of: None,
                 });
-            }
-        });
+                if let (Some(slot), Some(lease), Some(handoff)) = (slot, lease, handoff) {
+                    let claim = Claim {
+                        environment,
+                        delivery: id,
+                        event: event.id,
+                        endpoint,
+                        lease: lease.id,
+                        number: 1,
+                        body: event.body.clone(),
+                    };
+                    held.push(Held {
+                        claim,
+                        start_by: start.began + handoff.start_within,
+                        slot,
+                    });
+                }
+            });
+        }
+        let batch = Batch {
+            events: placed.into_iter().map(|(event, _)| event).collect(),
+            left_due: held.len() < deliveries.len(),
+            held,
+        };
+        Ok(Self {
+            environment,
+            batch,
+            now: start.now,
+            trails,
+            lease,
+            deliveries,
+        })
     }
-    let events: Vec<Event> = placed.into_iter().map(|(event, _)| event).collect();
-    futures_util::try_join!(
-        trails.save(conn),
-        events::insert(conn, lock.environment, &events),
-        outbox::insert(conn, lock.environment, start.now, lease, &deliveries),
-    )?;
-    let left_due = held.len() < deliveries.len();
-    Ok(Batch {
-        events,
-        held,
-        left_due,
-    })
+
+    /// Writes all rows.
+    ///
+    /// Shape: each statement takes its place in the connection's line when this is first polled; a commit that is
+    /// polled after it comes last.
+    pub(super) async fn save(&self, conn: &Conn) -> Result<(), StoreError> {
+        futures_util::try_join!(
+            self.trails.save(conn),
+            events::insert(conn, self.environment, &self.batch.events),
+            outbox::insert(
+                conn,
+                self.environment,
+                self.now,
+                self.lease,
+                &self.deliveries
+            ),
+        )?;
+        Ok(())
+    }
 }
 
 /// Gives each item its place, and each audit log event its leaf.
@@ -126,7 +158,7 @@ fn place<'a>(
 
 /// Records events inside a transaction that does more: the caller holds `lock`, and wakes dispatch afterwards.
 pub async fn record_within(
-    conn: &mut Conn,
+    conn: &Conn,
     lock: &EnvironmentLock,
     now: Option<DateTime<Utc>>,
     new: &[&NewEvent],
@@ -137,7 +169,7 @@ pub async fn record_within(
 
 /// Records audit log events as [`record_within`] records events; answers the events that tell of them.
 pub async fn record_entries_within(
-    conn: &mut Conn,
+    conn: &Conn,
     lock: &EnvironmentLock,
     now: Option<DateTime<Utc>>,
     new: Vec<NewAuditEntry>,
@@ -149,20 +181,25 @@ pub async fn record_entries_within(
 
 /// Records both as [`record_within`] records events, in the order given.
 pub async fn record_items_within(
-    conn: &mut Conn,
+    conn: &Conn,
     lock: &EnvironmentLock,
     now: Option<DateTime<Utc>>,
     items: &[NewItem],
 ) -> Result<Vec<Event>, StoreError> {
     let dropped = lock.dropped_through;
-    let (found, now) = events::last_place(conn, lock.environment, dropped.id, now).await?;
-    let mut fanout = Fanout::load(conn, lock).await?;
+    let trees = trees_of(items.iter());
+    let ((found, now), trails, mut fanout) = futures_util::try_join!(
+        events::last_place(conn, lock.environment, dropped.id, now),
+        Trails::lock(conn, lock.environment, &trees),
+        Fanout::load(conn, lock),
+    )?;
     let start = Start {
         last: found.unwrap_or(dropped),
         now,
         began: Instant::now(),
     };
     let items: Vec<&NewItem> = items.iter().collect();
-    let batch = write(conn, lock, &mut fanout, &start, &items, None).await?;
-    Ok(batch.events)
+    let drawn = Drawn::of(lock.environment, trails, &mut fanout, &start, &items, None)?;
+    drawn.save(conn).await?;
+    Ok(drawn.batch.events)
 }

@@ -15,7 +15,9 @@ use crate::domain::merkle::Frontier;
 use crate::store::audit_logs::{key_of, trail_of};
 use crate::store::events::EnvironmentLock;
 use crate::store::vault::Vault;
-use crate::store::{Conn, StoreError, audit_checkpoints, audit_signing_keys, installation};
+use crate::store::{
+    Conn, StoreError, audit_checkpoints, audit_signing_keys, audit_trees, installation,
+};
 
 /// The type of the event that tells of a checkpoint; its `data` is the checkpoint.
 const CREATED: &str = "audit_log.checkpoint_created";
@@ -43,7 +45,7 @@ pub async fn checkpoints_within(
     organizations: &[OrganizationId],
 ) -> Result<Vec<StoredCheckpoint>, StoreError> {
     let environment = lock.environment;
-    let trees = audit_checkpoints::lock_trees(conn, environment, organizations).await?;
+    let trees = audit_trees::lock(conn, environment, organizations).await?;
     let known = audit_checkpoints::latest(conn, environment, organizations).await?;
     let mut known: BTreeMap<OrganizationId, StoredCheckpoint> = known
         .into_iter()

@@ -5,22 +5,21 @@
 
 use std::time::Duration;
 
-use diesel_async::{AsyncConnection, TransactionManager};
+use diesel_async::AsyncConnection;
 use tokio::time::Instant;
 
-use super::batch::{self, Batch, Start};
+use super::batch::{Batch, Drawn, Start};
 use super::memory::Memory;
-use super::plan::{Answer, keys, made, plan};
+use super::plan::{Answer, keys, made, missing, plan};
 use super::recorder::Submission;
+use super::trails::{Trails, trees_of};
 use crate::domain::event::{Event, Place};
 use crate::domain::id::{EnvironmentId, EventId, OrganizationId};
 use crate::domain::time::Clock;
 use crate::store::events;
 use crate::store::handoff::Handoff;
 use crate::store::idempotency;
-use crate::store::{Conn, Loan, Store, StoreError, reconnecting};
-
-type Transactions = <Conn as AsyncConnection>::TransactionManager;
+use crate::store::{Conn, Store, StoreError, reconnecting};
 
 /// How long an unknown outcome is looked into.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
@@ -90,7 +89,7 @@ pub(super) struct Committer {
     memory: Memory,
 }
 
-/// What a transaction has written, before its commit.
+/// What a transaction has written.
 struct Written {
     batch: Batch,
     answers: Vec<Answer>,
@@ -118,7 +117,7 @@ impl Committer {
         let mut tries = 1;
         loop {
             let conn = self.store.conn().await?;
-            let failure = match self.transact(conn, environment, batch).await {
+            let failure = match self.transact(&conn, environment, batch).await {
                 Ok((written, Ok(()))) => return Ok(self.conclude(environment, written)),
                 Ok((written, Err(unknown))) => {
                     match self.resolve(environment, &written, &unknown).await? {
@@ -137,70 +136,75 @@ impl Committer {
         }
     }
 
-    /// Runs the transaction up to its commit, and the commit; a commit that fails has an unknown outcome.
+    /// Runs the transaction: what it reads is sent together, and then what it writes together with its commit.
+    ///
+    /// Shape: `Err` when nothing was changed. A commit that was sent and is not known to have been made, or not,
+    /// has an unknown outcome.
     async fn transact(
         &self,
-        mut conn: Loan<'_>,
+        conn: &Conn,
         environment: EnvironmentId,
         batch: &[Submission],
     ) -> Result<(Written, Result<(), String>), Failure> {
-        let began = Instant::now();
-        Transactions::begin_transaction(&mut *conn)
-            .await
-            .map_err(StoreError::from)?;
-        match self.write(&mut conn, environment, batch, began).await {
-            Ok(written) => {
-                let committed = Transactions::commit_transaction(&mut *conn).await;
-                let outcome = committed.map_err(|error| error.to_string());
-                Ok((written, outcome))
+        let (drawn, answers) = match self.draw(conn, environment, batch).await {
+            Ok(drawn) => drawn,
+            Err(error) => {
+                return match conn.rollback().await {
+                    Ok(()) => Err(error.into()),
+                    // The connection is gone, and the transaction with it.
+                    Err(_broken) => Err(Failure::Unavailable(error.to_string())),
+                };
             }
-            Err(error) => match Transactions::rollback_transaction(&mut *conn).await {
-                Ok(()) => Err(error.into()),
-                // The rollback could not be sent either: the connection is gone, and the transaction with it.
-                Err(_broken) => Err(Failure::Unavailable(error.to_string())),
+        };
+        let made = made(batch, &answers, &drawn.batch.events);
+        let saved = futures_util::try_join!(
+            drawn.save(conn),
+            idempotency::insert(conn, environment, drawn.now, &made),
+            conn.commit(),
+        );
+        let written = Written {
+            batch: drawn.batch,
+            answers,
+        };
+        match saved {
+            Ok(_committed) => Ok((written, Ok(()))),
+            Err(error) => match conn.rollback().await {
+                // The server has refused a statement, and so the commit behind it.
+                Ok(()) if !error.is_unavailable() => Err(error.into()),
+                Ok(()) | Err(_) => Ok((written, Err(error.to_string()))),
             },
         }
     }
 
-    async fn write(
+    /// Takes the environment's lock, looks up what the batch depends on, and draws its rows.
+    async fn draw(
         &self,
-        conn: &mut Conn,
+        conn: &Conn,
         environment: EnvironmentId,
         submissions: &[Submission],
-        began: Instant,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<(Drawn, Vec<Answer>), StoreError> {
+        let began = Instant::now();
         let committed = self.memory.place(environment);
         let keys = keys(submissions);
+        let trees = trees_of(submissions.iter().flat_map(|submission| &submission.items));
         // Sent together, run one after the other: what is read after the lock is read under it.
-        let (lock, (found, now), used) = futures_util::try_join!(
+        let (_begun, lock, (found, now), used, missing, trails) = futures_util::try_join!(
+            conn.begin(),
             events::lock(conn, environment),
             events::last_place(conn, environment, committed.id, self.clock.for_database()),
             idempotency::find(conn, environment, &keys),
+            missing(conn, environment, submissions),
+            Trails::lock(conn, environment, &trees),
         )?;
         let known = committed.max(lock.dropped_through);
         let last = found.map_or(known, |found| found.max(known));
-        let (answers, new) = plan(conn, environment, submissions, used).await?;
+        let (answers, new) = plan(conn, environment, submissions, used, &missing).await?;
         let mut fanout = self.memory.fanout(conn, &lock).await?;
         let start = Start { last, now, began };
-        let batch = batch::write(
-            conn,
-            &lock,
-            &mut fanout,
-            &start,
-            &new,
-            self.handoff.as_ref(),
-        )
-        .await;
+        let handoff = self.handoff.as_ref();
+        let drawn = Drawn::of(environment, trails, &mut fanout, &start, &new, handoff);
         self.memory.remember_fanout(environment, fanout);
-        let batch = batch?;
-        idempotency::insert(
-            conn,
-            environment,
-            now,
-            &made(submissions, &answers, &batch.events),
-        )
-        .await?;
-        Ok(Written { batch, answers })
+        Ok((drawn?, answers))
     }
 
     /// Hands claims over, remembers the last place, and makes the answers; the commit is confirmed.

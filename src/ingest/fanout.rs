@@ -24,7 +24,7 @@ pub(super) struct Fanout {
 
 impl Fanout {
     /// Reads the table that is current under `lock`.
-    pub(super) async fn load(conn: &mut Conn, lock: &EnvironmentLock) -> Result<Self, StoreError> {
+    pub(super) async fn load(conn: &Conn, lock: &EnvironmentLock) -> Result<Self, StoreError> {
         let subscriptions = endpoints::subscriptions(conn, lock.environment).await?;
         Ok(Self {
             version: lock.endpoints_version,

@@ -33,7 +33,7 @@ impl Memory {
     /// Takes out the fan-out table that is current under `lock`, or reads it.
     pub(super) async fn fanout(
         &self,
-        conn: &mut Conn,
+        conn: &Conn,
         lock: &EnvironmentLock,
     ) -> Result<Fanout, StoreError> {
         let remembered = self.entries().fanouts.remove(&lock.environment);

@@ -33,15 +33,15 @@ pub(super) fn keys(submissions: &[Submission]) -> Vec<&IdempotencyKey> {
 
 /// Decides how each request is answered, and which items are new, under the environment's lock.
 ///
-/// Shape: `known` is what is known of each of [`keys`].
+/// Shape: `known` is what is known of each of [`keys`], `missing` as [`missing`] finds them.
 pub(super) async fn plan<'a>(
-    conn: &mut Conn,
+    conn: &Conn,
     environment: EnvironmentId,
     submissions: &'a [Submission],
     known: Vec<Known>,
+    missing: &BTreeSet<OrganizationId>,
 ) -> Result<(Vec<Answer>, Vec<&'a NewItem>), StoreError> {
     let mut known = known.into_iter();
-    let missing = missing(conn, environment, submissions).await?;
     let mut first_use: HashMap<(&str, &str), usize> = HashMap::new();
     let (mut answers, mut new) = (Vec::with_capacity(submissions.len()), Vec::new());
     for (index, submission) in submissions.iter().enumerate() {
@@ -59,10 +59,10 @@ pub(super) async fn plan<'a>(
                 Some(&earlier) => same_or_reused(submissions, earlier, key),
                 None => {
                     first_use.insert((&*key.scope, &*key.key), index);
-                    take(&submission.items, &missing, &mut new)
+                    take(&submission.items, missing, &mut new)
                 }
             },
-            (Known::New, None) => take(&submission.items, &missing, &mut new),
+            (Known::New, None) => take(&submission.items, missing, &mut new),
         };
         answers.push(answer);
     }
@@ -81,8 +81,8 @@ fn same_or_reused(submissions: &[Submission], earlier: usize, key: &IdempotencyK
 }
 
 /// The organizations that entries are for and that do not exist; asks nothing when there are no entries.
-async fn missing(
-    conn: &mut Conn,
+pub(super) async fn missing(
+    conn: &Conn,
     environment: EnvironmentId,
     submissions: &[Submission],
 ) -> Result<BTreeSet<OrganizationId>, StoreError> {

@@ -6,7 +6,7 @@
 //!
 //! Does not check entries against schemas; whoever submits them has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::TryRngCore;
 use rand::rngs::OsRng;
@@ -19,7 +19,8 @@ use crate::domain::event::NewEvent;
 use crate::domain::id::{AuditLogEventId, EnvironmentId, EventId, OrganizationId};
 use crate::domain::merkle::{Frontier, Node};
 use crate::store::audit_entries::{self, NewRow};
-use crate::store::audit_logs::{self, NO_ORGANIZATION};
+use crate::store::audit_logs::NO_ORGANIZATION;
+use crate::store::audit_trees::{self, Grown};
 use crate::store::{Conn, StoreError};
 
 /// Bytes of an entry's words that can be searched; what comes after is not found.
@@ -67,30 +68,23 @@ pub(super) struct Trails {
     dice: Dice,
 }
 
+#[derive(Default)]
 struct Tree {
     frontier: Frontier,
     new: Vec<Node>,
 }
 
 impl Trails {
-    /// Takes the locks of all trees that `items` add to; the caller holds the environment's.
+    /// Takes the locks of trees; the caller holds the environment's.
     pub(super) async fn lock(
-        conn: &mut Conn,
+        conn: &Conn,
         environment: EnvironmentId,
-        items: &[&NewItem],
+        wanted: &[OrganizationId],
     ) -> Result<Self, StoreError> {
-        let mut wanted: Vec<OrganizationId> = items
-            .iter()
-            .filter_map(|item| match item {
-                NewItem::Event(_) => None,
-                NewItem::Entry(entry) => Some(entry.organization.unwrap_or(NO_ORGANIZATION)),
-            })
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut trees = BTreeMap::new();
-        for organization in wanted {
-            let frontier = audit_logs::lock_tree(conn, environment, organization).await?;
+        let locked = audit_trees::lock(conn, environment, wanted).await?;
+        // Those that do not exist yet begin with their first entry.
+        let mut trees: BTreeMap<_, _> = wanted.iter().map(|&id| (id, Tree::default())).collect();
+        for (organization, frontier) in locked {
             let new = Vec::new();
             trees.insert(organization, Tree { frontier, new });
         }
@@ -127,20 +121,34 @@ impl Trails {
     }
 
     /// Writes entries, leaves and edges.
-    pub(super) async fn save(self, conn: &Conn) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, conn: &Conn) -> Result<(), StoreError> {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let trees = async {
-            for (organization, Tree { frontier, new }) in &self.trees {
-                audit_logs::save_tree(conn, self.environment, *organization, frontier, new).await?;
-            }
-            Ok(())
-        };
-        let entries = audit_entries::insert(conn, self.environment, &self.rows);
-        futures_util::try_join!(entries, trees)?;
+        let grown = self.trees.iter().filter(|(_, tree)| !tree.new.is_empty());
+        let grown: Vec<Grown> = grown
+            .map(|(&organization, tree)| Grown {
+                organization,
+                edge: &tree.frontier,
+                nodes: &tree.new,
+            })
+            .collect();
+        futures_util::try_join!(
+            audit_entries::insert(conn, self.environment, &self.rows),
+            audit_trees::save(conn, self.environment, &grown),
+        )?;
         Ok(())
     }
+}
+
+/// The trees that items add to, in the order in which they are locked.
+pub(super) fn trees_of<'a>(items: impl Iterator<Item = &'a NewItem>) -> Vec<OrganizationId> {
+    let entries = items.filter_map(|item| match item {
+        NewItem::Event(_) => None,
+        NewItem::Entry(entry) => Some(entry.organization.unwrap_or(NO_ORGANIZATION)),
+    });
+    let trees: BTreeSet<_> = entries.collect();
+    trees.into_iter().collect()
 }
 
 /// The id of the entry that an event tells of.

@@ -15,7 +15,7 @@ use super::error::StoreError;
 use super::schema::{audit_log_checkpoints, audit_log_trees};
 use crate::domain::checkpoint::StoredCheckpoint;
 use crate::domain::id::{AuditLogCheckpointId, EnvironmentId, OrganizationId};
-use crate::domain::merkle::{Frontier, Hash};
+use crate::domain::merkle::Hash;
 use crate::domain::page::{Cursor, PageQuery};
 
 #[derive(Queryable, QueryableByName, Selectable)]
@@ -44,30 +44,6 @@ impl TryFrom<CheckpointRow> for StoredCheckpoint {
             created_at: row.created_at,
         })
     }
-}
-
-/// Takes the locks of trees and reads their edges, in the order of their organizations; the caller holds the
-/// environment's lock. Trees that do not exist are left out.
-pub async fn lock_trees(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    organizations: &[OrganizationId],
-) -> Result<Vec<(OrganizationId, Frontier)>, StoreError> {
-    let rows: Vec<(OrganizationId, Vec<u8>)> = audit_log_trees::table
-        .filter(audit_log_trees::environment_id.eq(environment))
-        .filter(audit_log_trees::organization_id.eq_any(organizations))
-        .order(audit_log_trees::organization_id)
-        .select((audit_log_trees::organization_id, audit_log_trees::frontier))
-        .for_update()
-        .load(conn)
-        .await?;
-    let mut trees = Vec::with_capacity(rows.len());
-    for (organization, edge) in rows {
-        let edge = Frontier::from_bytes(&edge)
-            .map_err(|fault| StoreError::corrupt(format!("tree of {organization}: {fault}")))?;
-        trees.push((organization, edge));
-    }
-    Ok(trees)
 }
 
 /// Inserts checkpoints, and notes their sizes at their trees; the caller holds the trees' locks.

@@ -1,6 +1,6 @@
 //! Where entries stand in their trees: what a proof begins with.
 //!
-//! Does not read nodes; `audit_logs` does.
+//! Does not read nodes; `audit_trees` does.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

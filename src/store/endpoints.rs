@@ -283,7 +283,7 @@ pub struct Subscription {
 
 /// All enabled endpoints of the environment; current while the caller holds its lock.
 pub async fn subscriptions(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
 ) -> Result<Vec<Subscription>, StoreError> {
     let rows: Vec<(EndpointId, Vec<String>, Option<OrganizationId>)> = endpoints::table
@@ -296,7 +296,7 @@ pub async fn subscriptions(
             endpoints::event_patterns,
             endpoints::organization_id,
         ))
-        .load(conn)
+        .load(&mut conn)
         .await?;
     let subscription =
         |(endpoint, texts, organization): (EndpointId, Vec<String>, Option<OrganizationId>)| {

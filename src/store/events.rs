@@ -249,7 +249,7 @@ pub async fn find(
 
 /// Finds the events of `environment` from `first` to `last`, oldest first.
 pub async fn find_run(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     first: EventId,
     last: EventId,
@@ -259,7 +259,7 @@ pub async fn find_run(
         .filter(events::id.between(first, last))
         .order(events::id)
         .select(EventRow::as_select())
-        .load(conn)
+        .load(&mut conn)
         .await?;
     rows.into_iter().map(Event::try_from).collect()
 }

@@ -14,6 +14,7 @@ pub mod audit_redactions;
 pub mod audit_retention;
 pub mod audit_schemas;
 pub mod audit_signing_keys;
+pub mod audit_trees;
 pub mod claims;
 pub mod columns;
 mod conn;

@@ -189,7 +189,7 @@ pub async fn find(
 
 /// Those of `ids` that are organizations of `environment`.
 pub async fn existing(
-    conn: &mut Conn,
+    mut conn: &Conn,
     environment: EnvironmentId,
     ids: &[OrganizationId],
 ) -> Result<Vec<OrganizationId>, StoreError> {
@@ -197,7 +197,7 @@ pub async fn existing(
         .filter(organizations::environment_id.eq(environment))
         .filter(organizations::id.eq_any(ids))
         .select(organizations::id)
-        .load(conn)
+        .load(&mut conn)
         .await?)
 }
 

@@ -22,7 +22,9 @@ use crate::domain::time::Clock;
 use crate::ingest::record_entries_within;
 use crate::store::audit_redactions::{self, RedactionRow};
 use crate::store::erasure::{self, Redacted, WholeRow};
-use crate::store::{Conn, Store, StoreError, audit_logs, events, installation, outbox};
+use crate::store::{
+    Conn, Store, StoreError, audit_logs, audit_trees, events, installation, outbox,
+};
 
 /// How often a server looks for what another one has left; its own redactions wake it at once.
 const POLL: Duration = Duration::from_millis(500);
@@ -93,7 +95,7 @@ pub async fn redact_some(
     };
     conn.transaction(async |conn| {
         let lock = events::lock(conn, environment).await?;
-        audit_logs::lock_tree(conn, environment, seen.organization_id).await?;
+        audit_trees::lock(conn, environment, &[seen.organization_id]).await?;
         let Some(mut job) = audit_redactions::take(conn, environment, id).await? else {
             return Ok(false);
         };

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::domain::audit::ExpiredLine;
 use crate::domain::merkle::{Hash, NodeId, ProofPlan};
 use crate::store::audit_exports::ExportRow;
-use crate::store::{Conn, StoreError, audit_logs};
+use crate::store::{Conn, StoreError, audit_trees};
 
 pub(super) struct Proofs {
     size: u64,
@@ -31,7 +31,7 @@ impl Proofs {
             wanted.extend(plan(index, size)?.needs());
         }
         let wanted: Vec<NodeId> = wanted.into_iter().collect();
-        let found = audit_logs::nodes(conn, row.environment_id, row.organization_id, &wanted);
+        let found = audit_trees::nodes(conn, row.environment_id, row.organization_id, &wanted);
         let nodes = found.await?.into_iter().map(|node| (node.id, node.hash));
         Ok(Self {
             size,

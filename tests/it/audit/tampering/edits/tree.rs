@@ -7,7 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use tidings::domain::audit::{AuditEntry, Opening, Salts};
 use tidings::domain::merkle::{Frontier, Hash, Node};
-use tidings::store::{Conn, StoreError, audit_logs, audit_signing_keys};
+use tidings::store::audit_trees::{self, Grown};
+use tidings::store::{Conn, StoreError, audit_signing_keys};
 
 use super::rows::{self, Row};
 use super::{Edit, bit, hex, quoted, run};
@@ -159,7 +160,12 @@ async fn replace_tree(conn: &mut Conn, trail: &Trail, leaves: Vec<Hash>) -> Resu
     let nodes = leaves.into_iter().flat_map(|leaf| frontier.append(leaf));
     let nodes: Vec<Node> = nodes.collect();
     let (environment, organization) = (trail.platform.environment, trail.organization());
-    audit_logs::save_tree(conn, environment, organization, &frontier, &nodes).await
+    let grown = Grown {
+        organization,
+        edge: &frontier,
+        nodes: &nodes,
+    };
+    audit_trees::save(conn, environment, &[grown]).await
 }
 
 /// The entry of a row, with this text in its place.
