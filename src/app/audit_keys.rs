@@ -104,8 +104,7 @@ fn told(action: OwnAction, environment: EnvironmentId, number: i32) -> OwnEntry 
 }
 
 async fn check(conn: &mut Conn, environment: EnvironmentId) -> Result<(), AppError> {
-    let known = environments::all(conn).await?;
-    match known.iter().any(|known| known.id == environment) {
+    match environments::exists(conn, environment).await? {
         true => Ok(()),
         false => Err(AppError::not_found(Noun::Environment, &environment)),
     }

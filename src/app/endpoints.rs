@@ -295,8 +295,11 @@ async fn modify(
             {
                 return Ok(endpoint);
             }
+            let before = endpoint.clone();
             let entries = change(&mut endpoint);
-            if !entries.is_empty() {
+            if entries.is_empty() {
+                endpoint = before;
+            } else {
                 let updated = endpoints::update(conn, app.store().vault(), &endpoint).await;
                 updated.map_err(|error| conflict(error, &endpoint))?;
                 events::bump_endpoints_version(conn, &lock).await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 
 /// Where "now" comes from.
 #[derive(Debug, Clone, Default)]
@@ -82,12 +82,17 @@ pub fn to_text(time: DateTime<Utc>) -> String {
 }
 
 /// Reads a time: RFC 3339 with any offset, or a date alone (midnight UTC).
+///
+/// Shape: in the years 0 to 9999, those whose text [`to_text`] writes so that it reads back.
 pub fn from_text(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.to_utc());
-    }
-    let date: chrono::NaiveDate = text.parse().ok()?;
-    Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
+    let time = match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => time.to_utc(),
+        Err(_no_time) => {
+            let date: chrono::NaiveDate = text.parse().ok()?;
+            date.and_time(chrono::NaiveTime::MIN).and_utc()
+        }
+    };
+    (0..=9999).contains(&time.year()).then_some(time)
 }
 
 #[cfg(test)]
@@ -107,6 +112,24 @@ mod tests {
         );
         assert_eq!(from_text("yesterday"), None);
         assert_eq!(from_text(""), None);
+    }
+
+    #[test]
+    fn a_time_outside_of_four_digit_years_is_none() {
+        let edges = ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"];
+        for edge in edges {
+            assert_eq!(from_text(edge).map(to_text).as_deref(), Some(edge));
+        }
+        let beyond = [
+            "+10000-01-01",
+            "-0001-12-31",
+            "-5000-01-01",
+            "0000-01-01T00:00:00.000+00:01",
+            "9999-12-31T23:59:59.999-00:01",
+        ];
+        for text in beyond {
+            assert_eq!(from_text(text), None, "{text}");
+        }
     }
 
     #[test]

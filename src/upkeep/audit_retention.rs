@@ -43,11 +43,25 @@ pub async fn expire_entries(store: &Store, clock: &Clock) -> Result<(), StoreErr
                 organization,
                 before: now - TimeDelta::days(days.into()),
             };
-            for _ in 0..BITES_MAX {
-                if !expire(&mut conn, clock, due).await? {
-                    break;
+            match expire_all(&mut conn, clock, due).await {
+                Err(error) if error.is_unavailable() => return Err(error),
+                // The others must not wait for it.
+                Err(error) => {
+                    tracing::error!(environment.id = %environment.id, organization.id = %organization,
+                                    error = %error, "entries that retention has passed are kept");
                 }
+                Ok(()) => {}
             }
+        }
+    }
+    Ok(())
+}
+
+/// Takes bites of a tree, up to a bound; the next round goes on.
+async fn expire_all(conn: &mut Conn, clock: &Clock, due: Due) -> Result<(), StoreError> {
+    for _ in 0..BITES_MAX {
+        if !expire(conn, clock, due).await? {
+            break;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::report;
-use crate::domain::id::EnvironmentId;
+use crate::domain::id::{EnvironmentId, OrganizationId};
 use crate::domain::time::Clock;
 use crate::ingest::checkpoints_within;
 use crate::store::leader::{self, Duty};
@@ -51,10 +51,18 @@ pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
 }
 
 /// Makes the checkpoint of every trail that has grown since its last.
+///
+/// Shape: a trail that cannot be signed is passed over, and told of; the others are signed.
 pub async fn make(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let mut conn = store.conn().await?;
     for environment in environments::all(&mut conn).await? {
-        make_of(&mut conn, store, clock, environment.id).await?;
+        match make_of(&mut conn, store, clock, environment.id).await {
+            Err(error) if error.is_unavailable() => return Err(error),
+            Err(error) => {
+                tracing::error!(environment.id = %environment.id, error = %error, "no checkpoints of an environment");
+            }
+            Ok(()) => {}
+        }
     }
     Ok(())
 }
@@ -71,14 +79,50 @@ async fn make_of(
         let Some(&last) = behind.last() else {
             return Ok(());
         };
-        conn.transaction(async |conn| {
-            let lock = events::lock(conn, environment).await?;
-            let now = clock.for_database();
-            checkpoints_within(conn, &lock, now, store.vault(), &behind).await
-        })
-        .await?;
+        match sign(conn, store, clock, environment, &behind).await {
+            Err(error) if error.is_unavailable() => return Err(error),
+            // One of them cannot be signed; the others must not wait for it.
+            Err(_one) => sign_each(conn, store, clock, environment, &behind).await?,
+            Ok(()) => {}
+        }
         after = Some(last);
     }
+}
+
+async fn sign_each(
+    conn: &mut Conn,
+    store: &Store,
+    clock: &Clock,
+    environment: EnvironmentId,
+    trails: &[OrganizationId],
+) -> Result<(), StoreError> {
+    for &organization in trails {
+        match sign(conn, store, clock, environment, &[organization]).await {
+            Err(error) if error.is_unavailable() => return Err(error),
+            Err(error) => {
+                tracing::error!(environment.id = %environment, organization.id = %organization, error = %error,
+                                "no checkpoint of a trail");
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn sign(
+    conn: &mut Conn,
+    store: &Store,
+    clock: &Clock,
+    environment: EnvironmentId,
+    trails: &[OrganizationId],
+) -> Result<(), StoreError> {
+    conn.transaction(async |conn| {
+        let lock = events::lock(conn, environment).await?;
+        let now = clock.for_database();
+        checkpoints_within(conn, &lock, now, store.vault(), trails).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Makes the signing key of every environment that has none.

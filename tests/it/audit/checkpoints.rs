@@ -129,6 +129,31 @@ async fn each_minute_every_trail_that_has_grown_is_signed_and_an_event_carries_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trail_that_does_not_read_keeps_no_other_from_being_signed() {
+    let platform = TestPlatform::usual().await;
+    let broken = Witness::new(&platform).await;
+    let sound = Witness::new(&platform).await;
+    broken.record(1).await;
+    sound.record(1).await;
+    let edit = format!(
+        "UPDATE audit_log_trees SET frontier = '\\x00' WHERE organization_id = \
+         (SELECT organization_id FROM audit_log_entries WHERE object LIKE '%\"organization_id\":\"{}\"%')",
+        broken.trail
+    );
+    assert_eq!(platform.sql().await.execute(&edit, &[]).await.unwrap(), 1);
+
+    a_minute_passes(&platform).await;
+
+    assert_eq!(
+        (
+            broken.checkpoints().await.len(),
+            sound.checkpoints().await.len()
+        ),
+        (0, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_minute_in_which_nothing_happened_writes_nothing_and_takes_no_lock() {
     let platform = TestPlatform::usual().await;
     Witness::new(&platform).await.record(1).await;

@@ -196,8 +196,15 @@ async fn what_cannot_be_exported_is_refused() {
     let mut inverted = wanted(&organization);
     inverted["range_end"] = json!("2025-12-31");
     let unknown = wanted("org_01KDWX4V00000000000000TEST");
+    // Years that a text or the database cannot hold.
+    let mut far = wanted(&organization);
+    far["range_end"] = json!("+10000-01-01");
+    let mut early = wanted(&organization);
+    early["range_start"] = json!("-5000-01-01");
 
     for (body, status) in [
+        (far, 422),
+        (early, 422),
         (other, 422),
         (endless, 422),
         (inverted, 400),

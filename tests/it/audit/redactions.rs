@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidings::domain::id::AuditLogRedactionId;
 use tidings::upkeep::{exports, redactions};
 
-use crate::harness::{Answer, Receiver, Reply, TestPlatform};
+use crate::harness::{Answer, Receiver, Reply, TestPlatform, eventually};
 use needle::{NEEDLE, places_of};
 
 async fn organization(platform: &TestPlatform) -> String {
@@ -352,4 +352,40 @@ async fn a_redaction_that_was_broken_off_goes_on_and_two_servers_do_it_once() {
         .map(|grant| grant["targets"][1]["id"].clone())
         .collect();
     assert_eq!(named, ["0-199", "200-299"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_answers_after_all_was_redacted_is_not_kept() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    let echo = Answer::from(200).saying(format!("I got {NEEDLE}").into_bytes());
+    // What comes later tells of the redaction.
+    let script = [echo.with("x-got", NEEDLE), Answer::from(200)];
+    let receiver = Receiver::answering(script).await;
+    listen(&platform, &receiver, &organization).await;
+    record(&platform, &organization, "a").await;
+    receiver.hold();
+
+    let redacting = async {
+        eventually("the request is under way", async || {
+            (!receiver.requests().is_empty()).then_some(())
+        })
+        .await;
+        let id = ask(&platform, &about(&organization, "a")).await;
+        for _ in 0..2 {
+            redactions::redact_pending(platform.store(), &platform.clock)
+                .await
+                .unwrap();
+            // Past the lease under which the request is being sent.
+            platform.clock.advance(Duration::from_secs(120));
+        }
+        assert_eq!(show(&platform, &id).await["state"], "done");
+        receiver.release();
+    };
+    tokio::join!(platform.dispatch_due(), redacting);
+
+    let sql = platform.sql().await;
+    let late = sql.query_one("SELECT count(*) FROM attempts", &[]).await;
+    assert_eq!(late.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(places_of(&sql, NEEDLE).await, Vec::<String>::new());
 }

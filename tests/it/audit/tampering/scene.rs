@@ -92,7 +92,8 @@ impl Scene {
     ) -> Result<Option<String>, StoreError> {
         let ended = conn.transaction::<(), Rollback, _>(async |conn| {
             if let Some((edit, random)) = edit {
-                edit.apply(conn, &self.trail, random).await?;
+                let applied = edit.apply(conn, &self.trail, random).await;
+                applied.unwrap_or_else(|error| panic!("{} was not applied: {error}", edit.name()));
             }
             Err(Rollback::Done(self.make(conn).await?))
         });

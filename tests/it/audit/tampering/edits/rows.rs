@@ -250,10 +250,10 @@ fn unredacted(row: &Row, random: &mut StdRng) -> String {
 
 /// The first set of leaves that a grant names becomes another.
 fn other_leaves(object: &str, random: &mut StdRng) -> String {
-    let from = object.find("\"targets\":[{").unwrap() + 12;
-    let to = from + object[from..].find("\",\"type\"").unwrap();
+    let kind = object.find("\",\"type\":\"audit_log_leaves\"").unwrap();
+    let id = object[..kind].rfind("\"id\":\"").unwrap();
     let other = format!("\"id\":\"0-{}", random.random_range(0..15));
-    format!("{}{other}{}", &object[..from], &object[to..])
+    format!("{}{other}{}", &object[..id], &object[kind..])
 }
 
 fn random_bytes(len: usize, random: &mut StdRng) -> Vec<u8> {
