@@ -17,6 +17,8 @@ use super::time;
 
 /// The type of the event that tells of an audit log event; its `data` is the audit log event.
 const ENTRY_RECORDED: &str = "audit_log.event_recorded";
+/// How the types of events begin that tell of audit logs.
+const RESERVED: &str = "audit_log.";
 
 /// What kind of fact: `invoice.paid`.
 ///
@@ -36,6 +38,18 @@ impl EventType {
             "invalid_event_type",
             format!("{field} {message}"),
         ))
+    }
+
+    /// Whether callers may publish events of this type.
+    ///
+    /// Errors: `reserved_event_type` for those by which the platform tells of audit logs: auditors rely on them.
+    pub fn check_published(field: &str, text: &str) -> Result<(), Invalid> {
+        if !text.starts_with(RESERVED) {
+            return Ok(());
+        }
+        let message =
+            format!("{field} must not begin with {RESERVED}: the platform records these itself.");
+        Err(Invalid::new(field, "reserved_event_type", message))
     }
 
     pub fn as_str(&self) -> &str {

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 
 use super::envelope::{Answer, stored};
 use crate::app::{self, App};
-use crate::domain::event::{Event, EventFilter, EventLimits, EventParts, EventPattern, NewEvent};
+use crate::domain::event::{
+    Event, EventFilter, EventLimits, EventParts, EventPattern, EventType, NewEvent,
+};
 use crate::domain::id::EventId;
 use crate::domain::invalid::{Faults, Invalid};
 use crate::domain::limits::{BATCH_EVENTS_MAX, EVENT_PATTERNS_MAX};
@@ -52,6 +54,10 @@ impl CreateEvent<'_> {
     fn parse(&self, path: &str, limits: EventLimits) -> Result<NewEvent, Vec<Invalid>> {
         let mut reader = Reader::new(path);
         let event = reader.required("event", &self.event);
+        if let Some(event) = &event {
+            let checked = EventType::check_published(&reader.field("event"), event);
+            reader.take(checked);
+        }
         let organization = reader.optional("organization_id", &self.organization_id);
         if self.data.is_absent() {
             let field = reader.field("data");

@@ -89,6 +89,13 @@ async fn the_own_trail_and_its_reserved_actions_cannot_be_written_to() {
         answers.push(client.post("/audit_logs/events", &sent).await.status);
     }
 
+    let told = json!({ "event": "audit_log.event_recorded", "data": {} });
+    let told = client.post("/events", &told).await;
+
+    assert_eq!(
+        told.faults(),
+        [("event".to_owned(), "reserved_event_type".to_owned())]
+    );
     assert_eq!(nobody.status, 422);
     assert_eq!(answers, [404, 404, 400, 400]);
     assert_eq!(client.get("/audit_logs/events").await.expect(200), before);
