@@ -8,6 +8,7 @@ pub mod audit;
 pub mod audit_export;
 pub mod audit_redaction;
 pub mod audit_retention;
+pub mod breaker;
 pub mod checkpoint;
 pub mod delivery;
 pub mod endpoint;
