@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 
 use super::context::App;
@@ -12,6 +13,7 @@ use super::error::{AppError, Noun};
 use super::{once, trail};
 use crate::domain::access::Caller;
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
+use crate::domain::breaker::BreakerState;
 use crate::domain::delivery::CancelReason;
 use crate::domain::endpoint::{Endpoint, EndpointChange, NewEndpoint, Secrets};
 use crate::domain::event::{Audience, Event, NewEvent};
@@ -21,7 +23,7 @@ use crate::domain::limits::ENDPOINTS_MAX;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::signature::SigningSecret;
 use crate::store::outbox::Cancelled;
-use crate::store::{Conn, StoreError, endpoints, events, outbox};
+use crate::store::{Conn, StoreError, breakers, endpoints, events, outbox};
 
 /// Deliveries that one statement cancels.
 const CANCEL_BATCH: i64 = 1_000;
@@ -295,8 +297,12 @@ async fn modify(
             {
                 return Ok(endpoint);
             }
+            let before = endpoint.clone();
             let entries = change(&mut endpoint);
             if !entries.is_empty() {
+                if let Some(state) = breaker_after(&before, &endpoint, app.clock().now()) {
+                    breakers::set(conn, (caller.environment, id), state).await?;
+                }
                 let updated = endpoints::update(conn, app.store().vault(), &endpoint).await;
                 updated.map_err(|error| conflict(error, &endpoint))?;
                 events::bump_endpoints_version(conn, &lock).await?;
@@ -309,6 +315,19 @@ async fn modify(
     app.store().endpoint_changed((caller.environment, id));
     app.handoff().wake();
     Ok(endpoint)
+}
+
+/// How the breaker of an endpoint stands after a change; `None`: as before. One that is enabled again is not flooded
+/// with what was held for it.
+fn breaker_after(before: &Endpoint, after: &Endpoint, now: DateTime<Utc>) -> Option<BreakerState> {
+    match (before.is_enabled(), after.is_enabled()) {
+        (false, true) => Some(BreakerState::HalfOpen {
+            since: now,
+            room: 1,
+        }),
+        (true, true) if before.url == after.url => None,
+        (true | false, true | false) => Some(BreakerState::Closed),
+    }
 }
 
 fn check_url(app: &App, url: &str) -> Result<(), AppError> {

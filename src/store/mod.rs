@@ -3,6 +3,7 @@
 //! Invariant: every statement on a tenant's table names one environment. The caller owns the transaction, so
 //! that two verbs can share one. Rows live and die in their noun's file.
 
+pub mod agenda;
 pub mod api_keys;
 pub mod attempts;
 pub mod audit_checkpoints;
@@ -14,6 +15,7 @@ pub mod audit_redactions;
 pub mod audit_retention;
 pub mod audit_schemas;
 pub mod audit_signing_keys;
+pub mod breakers;
 pub mod claims;
 pub mod columns;
 mod conn;
@@ -27,6 +29,7 @@ mod error;
 pub mod event_types;
 pub mod events;
 pub mod footprint;
+pub mod gate;
 pub mod handoff;
 pub mod idempotency;
 pub mod installation;
