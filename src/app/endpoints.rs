@@ -13,9 +13,10 @@ use super::error::{AppError, Noun};
 use super::{once, trail};
 use crate::domain::access::Caller;
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
-use crate::domain::breaker::BreakerState;
+use crate::domain::breaker::{Breaker, BreakerState};
 use crate::domain::delivery::CancelReason;
 use crate::domain::endpoint::{Endpoint, EndpointChange, NewEndpoint, Secrets};
+use crate::domain::endpoint_health::EndpointHealth;
 use crate::domain::event::{Audience, Event, NewEvent};
 use crate::domain::id::EndpointId;
 use crate::domain::idempotency::IdempotencyKey;
@@ -23,7 +24,7 @@ use crate::domain::limits::ENDPOINTS_MAX;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::signature::SigningSecret;
 use crate::store::outbox::Cancelled;
-use crate::store::{Conn, StoreError, breakers, endpoints, events, outbox};
+use crate::store::{Conn, StoreError, breakers, endpoint_health, endpoints, events, outbox};
 
 /// Deliveries that one statement cancels.
 const CANCEL_BATCH: i64 = 1_000;
@@ -108,6 +109,26 @@ pub(super) async fn found(
     let endpoint = endpoints::find(conn, app.store().vault(), caller.environment, id).await?;
     let endpoint = endpoint.filter(|endpoint| endpoint.deleted_at.is_none());
     endpoint.ok_or_else(|| AppError::not_found(Noun::Endpoint, &id))
+}
+
+/// Finds out how an endpoint does, and why.
+///
+/// Errors: `NotFound`.
+pub async fn health(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+) -> Result<EndpointHealth, AppError> {
+    let key = (caller.environment, id);
+    let mut conn = app.store().conn().await?;
+    let endpoint = found(app, &mut conn, caller, id).await?;
+    let breaker = Breaker::in_state(breakers::find(&mut conn, key).await?);
+    Ok(EndpointHealth {
+        endpoint,
+        breaker: breaker.state(app.clock().now()),
+        pending: endpoint_health::pending(&mut conn, key, app.clock().for_database()).await?,
+        recent: endpoint_health::recent(&mut conn, key).await?,
+    })
 }
 
 /// Lists endpoints.

@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod checkpoint;
 pub mod delivery;
 pub mod endpoint;
+pub mod endpoint_health;
 pub mod environment;
 pub mod event;
 pub mod headers;
