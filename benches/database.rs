@@ -24,6 +24,7 @@ use tidings::domain::secret::Redacted;
 use tidings::domain::time::Clock;
 use tidings::ingest::NewItem;
 use tidings::runtime::{Foundation, Platform, PlatformSettings, Secrets};
+use tidings::store::claims::Wanted;
 use tidings::store::embedded::{Embedded, EmbeddedSettings, Home};
 use tidings::store::outbox::Lease;
 use tidings::store::settlements::{self, Settled};
@@ -193,7 +194,11 @@ impl Bench {
             lasts: Duration::from_secs(60),
         };
         let began = Instant::now();
-        let wanted = [(self.endpoint, count)];
+        let wanted = [Wanted {
+            endpoint: self.endpoint,
+            count,
+            floor: None,
+        }];
         let claimed = claims::claim_due(conn, environment, None, lease, &wanted).await?;
         let claiming = began.elapsed();
         anyhow::ensure!(claimed.claims.len() == count, "not all of it was due");

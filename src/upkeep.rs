@@ -11,8 +11,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::delivery::CancelReason;
-use crate::domain::id::EnvironmentId;
-use crate::domain::time::Clock;
+use crate::domain::id::{EnvironmentId, EventId};
+use crate::domain::retry::RETRY_AFTER_FACTOR_MAX;
+use crate::domain::time::{Clock, millis};
 use crate::store::leader::{self, Duty};
 use crate::store::outbox::Cancelled;
 use crate::store::{
@@ -37,6 +38,10 @@ const BITES_MAX: usize = 200;
 const EXPORTS_FOR: TimeDelta = TimeDelta::days(7);
 /// Files of exports that one transaction deletes.
 const EXPORTS_BITE: i64 = 10;
+
+/// How much longer than its schedule can take a delivery may be put off by its endpoint's breaker, by a narrow lane
+/// or by servers that are away.
+const POSTPONED_FOR: TimeDelta = TimeDelta::days(1);
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
@@ -157,6 +162,17 @@ pub async fn sweep(
             event_before: None,
         };
         cancel_all(&mut conn, environment, which, CancelReason::EventExpired).await?;
+    }
+    for environment in environments::all(&mut conn).await? {
+        let longest = retention::longest_schedule(&mut conn, environment.id).await?;
+        let own = longest.map_or(Duration::ZERO, |delays| delays * RETRY_AFTER_FACTOR_MAX);
+        let before = now - own.max(settings.held_deliveries_for) - POSTPONED_FOR;
+        let which = Cancelled {
+            endpoint: None,
+            created_before: Some(before),
+            event_before: Some(EventId::at(millis(before), 0)),
+        };
+        cancel_all(&mut conn, environment.id, which, CancelReason::EventExpired).await?;
     }
     Ok(())
 }

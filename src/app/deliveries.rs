@@ -1,6 +1,7 @@
 //! Deliveries: what became of an event at an endpoint, and doing it again.
 
 use diesel_async::AsyncConnection;
+use tokio::time::Instant;
 
 use super::context::App;
 use super::error::{AppError, Noun};
@@ -140,7 +141,11 @@ pub async fn replay(
             found(conn, caller, new.id).await
         })
         .await?;
-    app.handoff().wake();
+    let handoff = app.handoff();
+    handoff
+        .agenda
+        .note([(environment, made.endpoint)], Instant::now());
+    handoff.wake();
     Ok(made)
 }
 

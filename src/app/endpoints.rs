@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 
 use super::context::App;
@@ -12,8 +13,10 @@ use super::error::{AppError, Noun};
 use super::{once, trail};
 use crate::domain::access::Caller;
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
+use crate::domain::breaker::{Breaker, BreakerState};
 use crate::domain::delivery::CancelReason;
 use crate::domain::endpoint::{Endpoint, EndpointChange, NewEndpoint, Secrets};
+use crate::domain::endpoint_health::EndpointHealth;
 use crate::domain::event::{Audience, Event, NewEvent};
 use crate::domain::id::EndpointId;
 use crate::domain::idempotency::IdempotencyKey;
@@ -21,7 +24,7 @@ use crate::domain::limits::ENDPOINTS_MAX;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::signature::SigningSecret;
 use crate::store::outbox::Cancelled;
-use crate::store::{Conn, StoreError, endpoints, events, outbox};
+use crate::store::{Conn, StoreError, breakers, endpoint_health, endpoints, events, outbox};
 
 /// Deliveries that one statement cancels.
 const CANCEL_BATCH: i64 = 1_000;
@@ -106,6 +109,26 @@ pub(super) async fn found(
     let endpoint = endpoints::find(conn, app.store().vault(), caller.environment, id).await?;
     let endpoint = endpoint.filter(|endpoint| endpoint.deleted_at.is_none());
     endpoint.ok_or_else(|| AppError::not_found(Noun::Endpoint, &id))
+}
+
+/// Finds out how an endpoint does, and why.
+///
+/// Errors: `NotFound`.
+pub async fn health(
+    app: &App,
+    caller: &Caller,
+    id: EndpointId,
+) -> Result<EndpointHealth, AppError> {
+    let key = (caller.environment, id);
+    let mut conn = app.store().conn().await?;
+    let endpoint = found(app, &mut conn, caller, id).await?;
+    let breaker = Breaker::in_state(breakers::find(&mut conn, key).await?);
+    Ok(EndpointHealth {
+        endpoint,
+        breaker: breaker.state(app.clock().now()),
+        pending: endpoint_health::pending(&mut conn, key, app.clock().for_database()).await?,
+        recent: endpoint_health::recent(&mut conn, key).await?,
+    })
 }
 
 /// Lists endpoints.
@@ -300,6 +323,9 @@ async fn modify(
             if entries.is_empty() {
                 endpoint = before;
             } else {
+                if let Some(state) = breaker_after(&before, &endpoint, app.clock().now()) {
+                    breakers::set(conn, (caller.environment, id), state).await?;
+                }
                 let updated = endpoints::update(conn, app.store().vault(), &endpoint).await;
                 updated.map_err(|error| conflict(error, &endpoint))?;
                 events::bump_endpoints_version(conn, &lock).await?;
@@ -312,6 +338,19 @@ async fn modify(
     app.store().endpoint_changed((caller.environment, id));
     app.handoff().wake();
     Ok(endpoint)
+}
+
+/// How the breaker of an endpoint stands after a change; `None`: as before. One that is enabled again is not flooded
+/// with what was held for it.
+fn breaker_after(before: &Endpoint, after: &Endpoint, now: DateTime<Utc>) -> Option<BreakerState> {
+    match (before.is_enabled(), after.is_enabled()) {
+        (false, true) => Some(BreakerState::HalfOpen {
+            since: now,
+            room: 1,
+        }),
+        (true, true) if before.url == after.url => None,
+        (true | false, true | false) => Some(BreakerState::Closed),
+    }
 }
 
 fn check_url(app: &App, url: &str) -> Result<(), AppError> {

@@ -1,27 +1,35 @@
-//! The courier: what the dispatcher's tasks share, and the two reads that find work.
+//! The courier: what the dispatcher's tasks share, and how work is found and taken.
 //!
 //! Invariant: a round takes no more than there is room for when it begins, dealt out one by one to the endpoints
 //! that are owed something, so an endpoint that is owed a million deliveries takes no more of a round than one
-//! that is owed ten. What was claimed in one environment is handed over before the next is looked at.
+//! that is owed ten. What was claimed in one environment is handed over before the next is looked at. A round goes
+//! by the agenda; what is not on it is found by `look`, which nobody waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breakers::Breakers;
 use super::deliver::{self, Ended};
 use super::settle;
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, LeaseId};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::time::Clock;
 use crate::egress::Sender;
-use crate::store::handoff::{EndpointKey, Handoff, Held, Slot};
+use crate::store::claims::{Taken, Wanted};
+use crate::store::gate::Slot;
+use crate::store::handoff::{EndpointKey, Handoff, Held};
 use crate::store::outbox::{self, Lease};
 use crate::store::{Store, StoreError, claims, reconnecting};
 
 /// Endpoints that one round looks at.
-const ENDPOINTS_PER_ROUND: i64 = 10_000;
+const ENDPOINTS_PER_ROUND: usize = 10_000;
+/// Endpoints that one look through the outbox brings back.
+const OWED_MAX: i64 = 100_000;
+/// When endpoints are asked again that could not be.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Deliveries that one statement takes: their bodies are in memory before their bytes can be counted.
 const CLAIMS_AT_ONCE: usize = 64;
 /// How long giving back is tried; then the leases run out by themselves.
@@ -50,6 +58,7 @@ pub struct Courier {
     pub(super) clock: Clock,
     pub(super) sender: Sender,
     pub(super) handoff: Handoff,
+    pub(super) breakers: Breakers,
     pub(super) settings: CourierSettings,
 }
 
@@ -61,30 +70,43 @@ impl Courier {
         handoff: Handoff,
         settings: CourierSettings,
     ) -> Self {
+        let breakers = Breakers::new(clock.clone(), handoff.gate.clone(), handoff.agenda.clone());
         Self {
             store,
             clock,
             sender,
             handoff,
+            breakers,
             settings,
         }
     }
 
-    /// Claims what is due, as far as there is room, and hands it to `take`, environment by environment.
-    ///
-    /// Errors: only when nobody knows what is due; an environment that fails is passed over.
-    pub(super) async fn claim_round(
-        &self,
-        mut take: impl FnMut(Held) + Send,
-    ) -> Result<RoundEnd, StoreError> {
+    /// Looks through the outbox, and puts on the agenda what is owed.
+    pub(super) async fn look(&self) -> Result<(), StoreError> {
         let mut conn = self.store.conn().await?;
-        let now = self.clock.for_database();
-        let work = claims::find_work(&mut conn, now, ENDPOINTS_PER_ROUND).await?;
+        let owed = claims::find_owed(&mut conn, self.clock.for_database(), OWED_MAX).await?;
         drop(conn);
-        let endpoints: Vec<EndpointKey> = work
-            .iter()
-            .map(|work| (work.environment, work.endpoint))
-            .collect();
+        self.breakers.learn(&owed);
+        let now = Instant::now();
+        for one in owed {
+            let wait = Duration::from_millis(one.due_in_ms.unsigned_abs());
+            let at = if one.due_in_ms > 0 {
+                now + wait
+            } else {
+                now.checked_sub(wait).unwrap_or(now)
+            };
+            self.handoff.agenda.found(one.endpoint, at, one.floor);
+        }
+        Ok(())
+    }
+
+    /// Claims what is due by the agenda, as far as there is room, and hands it to `take`, environment by environment.
+    ///
+    /// Shape: an environment that fails is passed over, and asked again a little later.
+    pub(super) async fn claim_round(&self, mut take: impl FnMut(Held) + Send) -> RoundEnd {
+        let mut endpoints = self.handoff.agenda.due(ENDPOINTS_PER_ROUND);
+        let is_part = endpoints.len() == ENDPOINTS_PER_ROUND;
+        endpoints.retain(|&endpoint| self.breakers.may_claim(endpoint));
         let mut by_environment: BTreeMap<EnvironmentId, Vec<Slot>> = BTreeMap::new();
         for slot in self.handoff.gate.deal(&endpoints) {
             by_environment
@@ -92,10 +114,17 @@ impl Courier {
                 .or_default()
                 .push(slot);
         }
+        if is_part {
+            // Those that there is no room for must not keep others from being looked at.
+            let now = Instant::now();
+            let agenda = &self.handoff.agenda;
+            endpoints.iter().for_each(|&one| agenda.postpone(one, now));
+        }
         let mut claimed = 0;
         for (environment, mut slots) in by_environment {
             while !slots.is_empty() && !self.handoff.gate.is_full_of_bytes() {
                 let rest = slots.split_off(slots.len().min(CLAIMS_AT_ONCE));
+                let asked: HashSet<EndpointKey> = slots.iter().map(Slot::endpoint).collect();
                 match self.claim(environment, slots).await {
                     Ok(held) => {
                         claimed += held.len();
@@ -103,16 +132,20 @@ impl Courier {
                     }
                     Err(error) => {
                         tracing::warn!(%environment, error = %error, "nothing claimed in an environment");
+                        let again = Instant::now() + ASK_AGAIN_AFTER;
+                        let left = rest.iter().map(Slot::endpoint);
+                        let asked: HashSet<_> = asked.into_iter().chain(left).collect();
+                        self.handoff.agenda.put_off(asked, again);
                         break;
                     }
                 }
                 slots = rest;
             }
         }
-        Ok(RoundEnd {
+        RoundEnd {
             claimed,
             found_work: !endpoints.is_empty(),
-        })
+        }
     }
 
     /// Claims for each slot one delivery of its endpoint, if it has one due.
@@ -131,10 +164,18 @@ impl Courier {
         for slot in slots {
             free.entry(slot.endpoint().1).or_default().push(slot);
         }
-        let wanted: Vec<_> = free.iter().map(|(id, slots)| (*id, slots.len())).collect();
+        let wanted: Vec<Wanted> = free
+            .iter()
+            .map(|(&endpoint, slots)| Wanted {
+                endpoint,
+                count: slots.len(),
+                floor: self.handoff.agenda.take((environment, endpoint)),
+            })
+            .collect();
         let now = self.clock.for_database();
         let mut conn = self.store.conn().await?;
         let claimed = claims::claim_due(&mut conn, environment, now, lease, &wanted).await?;
+        self.note_taken(environment, &wanted, &claimed.taken);
         let mut held = Vec::with_capacity(claimed.claims.len());
         for claim in claimed.claims {
             if let Some(mut slot) = free.get_mut(&claim.endpoint).and_then(Vec::pop) {
@@ -158,6 +199,27 @@ impl Courier {
             }
         }
         Ok(held)
+    }
+
+    /// Notes how far a claim went: where all that was wanted was there, there may be more.
+    fn note_taken(
+        &self,
+        environment: EnvironmentId,
+        wanted: &[Wanted],
+        taken: &BTreeMap<EndpointId, Taken>,
+    ) {
+        let agenda = &self.handoff.agenda;
+        for wanted in wanted {
+            let key = (environment, wanted.endpoint);
+            match taken.get(&wanted.endpoint) {
+                Some(taken) if taken.count >= wanted.count => {
+                    agenda.raise(key, taken.through);
+                    agenda.note_quietly(key, Instant::now());
+                }
+                Some(taken) => agenda.raise(key, taken.emptied),
+                None => {}
+            }
+        }
     }
 
     /// Gives claims back unsent.
@@ -201,13 +263,16 @@ impl Courier {
     pub async fn dispatch_due(self: &Arc<Self>) -> Result<usize, StoreError> {
         let mut attempts = 0;
         loop {
+            // Time that moves by hand is not this process's time: what the agenda knows of it is of no use.
+            self.handoff.agenda.clear();
+            self.look().await?;
             let mut held = Vec::new();
-            if self.claim_round(|one| held.push(one)).await?.claimed == 0 {
+            if self.claim_round(|one| held.push(one)).await.claimed == 0 {
                 return Ok(attempts);
             }
             let sending = held.into_iter().map(|held| deliver::deliver(self, held));
             let ended: Vec<Ended> = futures_util::future::join_all(sending).await;
-            attempts += ended.len();
+            attempts += ended.iter().filter(|ended| ended.result.is_ok()).count();
             settle::settle_now(self, ended).await;
         }
     }

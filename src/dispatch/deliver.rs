@@ -15,7 +15,8 @@ use crate::domain::delivery::{self, Claim, Health};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers;
 use crate::egress::{HeaderMap, HeaderName, HeaderValue, Post, To};
-use crate::store::handoff::{Held, Slot};
+use crate::store::gate::Slot;
+use crate::store::handoff::Held;
 use crate::store::settlements::Settled;
 
 /// What one claim came to.
@@ -31,6 +32,8 @@ pub(super) struct Sent {
     pub(super) settled: Settled,
     pub(super) health: Health,
     pub(super) endpoint: Arc<Endpoint>,
+    /// Whether the row of the endpoint's breaker has to be written.
+    pub(super) breaker_changed: bool,
 }
 
 /// Nothing was sent, and the claim is to be given back.
@@ -42,6 +45,8 @@ pub(super) enum NotSent {
     TooLate,
     /// The endpoint could not be read.
     Unavailable,
+    /// The endpoint's breaker is open until then.
+    Postponed(Instant),
 }
 
 /// Sends one claim.
@@ -75,6 +80,8 @@ async fn send(courier: &Courier, claim: &Claim, start_by: Instant) -> Result<Sen
     if Instant::now() > start_by {
         return Err(NotSent::TooLate);
     }
+    let key = (claim.environment, claim.endpoint);
+    courier.breakers.admit(key).map_err(NotSent::Postponed)?;
     let started_at = courier.clock.now();
     let post = Post {
         to: To::Url(&endpoint.url),
@@ -90,6 +97,7 @@ async fn send(courier: &Courier, claim: &Claim, start_by: Instant) -> Result<Sen
         .unwrap_or(&courier.settings.schedule);
     let (settlement, health) =
         delivery::decide(claim.number, &attempt.outcome, schedule, rand::random());
+    let breaker_changed = courier.breakers.note(key, health, rand::random());
     let settled = Settled {
         delivery: claim.delivery,
         lease: claim.lease,
@@ -102,6 +110,7 @@ async fn send(courier: &Courier, claim: &Claim, start_by: Instant) -> Result<Sen
         settled,
         health,
         endpoint,
+        breaker_changed,
     })
 }
 

@@ -14,14 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::courier::{Courier, RoundEnd};
 use super::deliver::{self, Ended, NotSent};
 use super::lanes::{LaneLimits, Lanes, Pace};
+use super::scout::Scout;
 use super::settler;
 use super::under_way::UnderWay;
 use crate::domain::attempt::Outcome;
-use crate::store::StoreError;
 use crate::store::handoff::Held;
 
 /// From when on an answer counts as slow.
 const SLOW_AFTER: Duration = Duration::from_secs(5);
+/// From when on no answer counts as one that came too late: a name server that says nothing takes seconds to fail.
+const HELD_UP_AFTER: Duration = Duration::from_secs(1);
 /// Claims that are taken from the channel at a time.
 const TAKEN_AT_ONCE: usize = 256;
 
@@ -60,7 +62,7 @@ pub struct Dispatcher {
 }
 
 /// A claim round that is under way.
-type Round = JoinHandle<Result<RoundEnd, StoreError>>;
+type Round = JoinHandle<RoundEnd>;
 
 impl Dispatcher {
     /// Starts the settling task on the current runtime; `handed` is the other end of the courier's hand-off.
@@ -98,6 +100,8 @@ impl Dispatcher {
         let mut poll = tokio::time::interval(self.settings.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round: Option<Round> = None;
+        let scout = Scout::start(self.courier.clone(), self.settings.poll);
+        let agenda = self.courier.handoff.agenda.clone();
         let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
         loop {
             tokio::select! {
@@ -118,13 +122,14 @@ impl Dispatcher {
                     self.note_round(found);
                 }
                 _ = poll.tick(), if round.is_none() => round = Some(self.start_round()),
-                () = self.courier.handoff.woken(), if round.is_none() => round = Some(self.start_round()),
+                () = agenda.changed(), if round.is_none() => round = Some(self.start_round()),
             }
             self.send_all();
             if self.look_after == Some(0) && round.is_none() {
                 round = Some(self.start_round());
             }
         }
+        scout.finish().await;
         self.drain(round).await
     }
 
@@ -142,13 +147,12 @@ impl Dispatcher {
         })
     }
 
-    fn note_round(&mut self, found: Result<Result<RoundEnd, StoreError>, JoinError>) {
+    fn note_round(&mut self, found: Result<RoundEnd, JoinError>) {
         let worth_it = (self.settings.in_flight_max / 8).max(1);
         match found {
-            Ok(Ok(end)) if end.claimed > 0 => self.look_after = Some(end.claimed.min(worth_it)),
-            Ok(Ok(end)) if end.found_work => self.look_after = Some(worth_it),
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "no claims could be made"),
+            Ok(end) if end.claimed > 0 => self.look_after = Some(end.claimed.min(worth_it)),
+            Ok(end) if end.found_work => self.look_after = Some(worth_it),
+            Ok(_) => {}
             Err(error) => tracing::error!(error = %error, "a claim round ended badly"),
         }
     }
@@ -200,7 +204,7 @@ impl Dispatcher {
 }
 
 /// The round's result when there is a round; never otherwise.
-async fn finished(round: &mut Option<Round>) -> Result<Result<RoundEnd, StoreError>, JoinError> {
+async fn finished(round: &mut Option<Round>) -> Result<RoundEnd, JoinError> {
     match round {
         Some(round) => round.await,
         None => std::future::pending().await,
@@ -208,13 +212,25 @@ async fn finished(round: &mut Option<Round>) -> Result<Result<RoundEnd, StoreErr
 }
 
 fn pace(ended: &Ended) -> Pace {
-    match &ended.result {
-        Ok(sent) if matches!(sent.settled.attempt.outcome, Outcome::TimedOut { .. }) => {
+    let sent = match &ended.result {
+        Ok(sent) => &sent.settled.attempt,
+        // It says something about this process or the database, and nothing about the receiver.
+        Err(
+            NotSent::NotEnabled | NotSent::TooLate | NotSent::Unavailable | NotSent::Postponed(_),
+        ) => return Pace::Unknown,
+    };
+    match sent.outcome {
+        Outcome::TimedOut { .. } => Pace::TimedOut,
+        Outcome::Accepted { .. } | Outcome::Refused { .. } if sent.duration > SLOW_AFTER => {
+            Pace::Slow
+        }
+        Outcome::Accepted { .. } | Outcome::Refused { .. } => Pace::Answered,
+        // No answer is as bad as a late one when it took a permit for nothing.
+        Outcome::Unreachable { .. } | Outcome::Forbidden { .. }
+            if sent.duration > HELD_UP_AFTER =>
+        {
             Pace::TimedOut
         }
-        Ok(sent) if sent.settled.attempt.duration > SLOW_AFTER => Pace::Slow,
-        Ok(_) => Pace::Answered,
-        // It says something about this process or the database, and nothing about the receiver.
-        Err(NotSent::NotEnabled | NotSent::TooLate | NotSent::Unavailable) => Pace::Unknown,
+        Outcome::Unreachable { .. } | Outcome::Forbidden { .. } => Pace::Unknown,
     }
 }

@@ -17,11 +17,13 @@ use tokio::task::JoinHandle;
 
 use super::courier::Courier;
 use crate::domain::audit::{Actor, OwnEntry};
+use crate::domain::breaker::BreakerState;
 use crate::domain::delivery::Health;
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, FAILING_FOR_MAX};
 use crate::domain::event::NewEvent;
 use crate::ingest::{self, NewItem};
-use crate::store::{StoreError, endpoints, events};
+use crate::store::handoff::EndpointKey;
+use crate::store::{StoreError, breakers, endpoints, events};
 
 /// News that may wait.
 const WAITING_MAX: usize = 1_024;
@@ -40,6 +42,18 @@ pub(super) struct News {
 enum Change {
     FailingSince(Option<DateTime<Utc>>),
     Disable(DisabledReason),
+    /// As its breaker stands when this is written.
+    Breaker,
+}
+
+impl News {
+    /// The row of this endpoint's breaker says something else, or nothing.
+    pub(super) const fn of_breaker(endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            endpoint,
+            change: Change::Breaker,
+        }
+    }
 }
 
 /// What a batch says about its endpoints: of each, what weighs most.
@@ -136,10 +150,22 @@ pub(super) async fn note(courier: &Courier, news: &News) {
     let noted = match news.change {
         Change::FailingSince(since) => set_failing_since(courier, endpoint, since).await,
         Change::Disable(reason) => disable(courier, endpoint, reason).await,
+        Change::Breaker => write_breaker(courier, (endpoint.environment, endpoint.id)).await,
     };
     if let Err(error) = noted {
         tracing::warn!(endpoint.id = %endpoint.id, error = %error, "health of an endpoint not noted");
     }
+}
+
+async fn write_breaker(courier: &Courier, key: EndpointKey) -> Result<(), StoreError> {
+    let mut conn = courier.store.conn().await?;
+    let state = courier.breakers.state(key);
+    breakers::set(&mut conn, key, state).await?;
+    courier.breakers.written(key, state);
+    if let BreakerState::Open { since, probe_at } = state {
+        tracing::info!(endpoint.id = %key.1, %since, %probe_at, "endpoint fails; it is left alone for a while");
+    }
+    Ok(())
 }
 
 async fn set_failing_since(
@@ -187,6 +213,7 @@ async fn disable(
             current.state = EndpointState::Disabled(reason);
             current.updated_at = now;
             endpoints::update(conn, vault, &current).await?;
+            breakers::set(conn, (environment, id), BreakerState::Closed).await?;
             events::bump_endpoints_version(conn, &lock).await?;
             lock.endpoints_version += 1;
             let notice = NewEvent::endpoint_disabled(&current, reason);

@@ -7,7 +7,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::store::handoff::{Allowance, EndpointKey, FIRST_CLAIMS, Gate, Held};
+use crate::store::gate::{Allowance, FIRST_CLAIMS, Gate};
+use crate::store::handoff::{EndpointKey, Held};
 use crate::store::shares::{Shares, Standing};
 
 /// Claims that may be held for each POST that a lane may have under way.
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
     use crate::domain::delivery::Claim;
     use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId};
-    use crate::store::handoff::HoldLimits;
+    use crate::store::gate::HoldLimits;
 
     fn key(endpoint: u128) -> EndpointKey {
         (EnvironmentId::at(1, 1), EndpointId::at(1, endpoint))

@@ -3,11 +3,13 @@
 //! Invariant: a delivery is sent only under a committed lease, and no connection or transaction is held while a
 //! POST is under way. Whatever happens in memory may be lost: the row says what is still owed.
 
+mod breakers;
 mod courier;
 mod deliver;
 mod dispatcher;
 mod health;
 mod lanes;
+mod scout;
 mod settle;
 mod settler;
 mod under_way;

@@ -5,20 +5,27 @@
 //! a claim holds in memory is given back as soon as it is written. Does not judge endpoints: `health` does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::courier::Courier;
 use super::deliver::{Ended, NotSent, Sent};
 use super::health::{self, News};
+use crate::domain::delivery::Settlement;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::id::EnvironmentId;
-use crate::store::handoff::Slot;
+use crate::store::gate::Slot;
+use crate::store::handoff::EndpointKey;
 use crate::store::settlements::{self, Settled};
 use crate::store::{StoreError, reconnecting};
 
 /// How long outcomes are kept for a database that does not take them.
 const KEEP_FOR: Duration = Duration::from_secs(120);
+/// When a claim is made again whose endpoint could not be read.
+const UNAVAILABLE_FOR: Duration = Duration::from_millis(500);
 
 fn by_environment(batch: impl Iterator<Item = Ended>) -> BTreeMap<EnvironmentId, Vec<Ended>> {
     let mut parts: BTreeMap<EnvironmentId, Vec<Ended>> = BTreeMap::new();
@@ -48,6 +55,9 @@ pub(super) async fn settle(
 ) -> Vec<News> {
     let (mut sent, mut released, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     let mut unsent_slots = Vec::new();
+    let mut given_back: Vec<(EndpointKey, Instant)> = Vec::new();
+    let mut due_again: Vec<(EndpointKey, Duration)> = Vec::new();
+    let mut breakers: BTreeMap<EndpointKey, Arc<Endpoint>> = BTreeMap::new();
     for Ended {
         claim,
         result,
@@ -59,13 +69,22 @@ pub(super) async fn settle(
                 settled,
                 health,
                 endpoint,
+                breaker_changed,
             }) => {
+                if breaker_changed {
+                    breakers.insert((environment, claim.endpoint), endpoint.clone());
+                }
+                if let Settlement::RetryAfter(delay) = settled.settlement {
+                    due_again.push(((environment, claim.endpoint), delay));
+                }
                 sent.push((settled, slot));
                 seen.push((health, endpoint));
             }
-            Err(NotSent::NotEnabled | NotSent::TooLate | NotSent::Unavailable) => {
+            Err(unsent) => {
                 released.push((claim.delivery, claim.lease));
                 unsent_slots.push(slot);
+                let key = (environment, claim.endpoint);
+                given_back.extend(asked_again(unsent).map(|at| (key, at)));
             }
         }
     }
@@ -75,9 +94,28 @@ pub(super) async fn settle(
         tracing::warn!(%environment, error = %error, "claims not released; their leases will run out");
     }
     drop(unsent_slots);
+    for (key, at) in given_back {
+        courier.handoff.agenda.given_back([key], at);
+    }
     sent.sort_by_key(|(settled, _)| settled.delivery);
     record(courier, environment, sent).await;
-    health::news_of(seen, courier.clock.now())
+    let now = Instant::now();
+    for (key, delay) in due_again {
+        courier.handoff.agenda.note([key], now + delay);
+    }
+    let mut news = health::news_of(seen, courier.clock.now());
+    news.extend(breakers.into_values().map(News::of_breaker));
+    news
+}
+
+/// When an endpoint is asked again of which a claim was given back; `None`: when somebody says so.
+fn asked_again(unsent: NotSent) -> Option<Instant> {
+    match unsent {
+        NotSent::NotEnabled => None,
+        NotSent::TooLate => Some(Instant::now()),
+        NotSent::Unavailable => Some(Instant::now() + UNAVAILABLE_FOR),
+        NotSent::Postponed(until) => Some(until),
+    }
 }
 
 /// Outcomes that are written together, with the room that they hold.
@@ -183,10 +221,9 @@ mod tests {
 
     use super::*;
     use crate::domain::attempt::{Attempt, Outcome};
-    use crate::domain::delivery::Settlement;
     use crate::domain::id::{DeliveryId, EndpointId, LeaseId};
     use crate::domain::time::from_millis;
-    use crate::store::handoff::{Gate, HoldLimits};
+    use crate::store::gate::{Gate, HoldLimits};
 
     fn gate() -> Gate {
         Gate::new(HoldLimits {

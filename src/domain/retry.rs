@@ -19,7 +19,7 @@ const DELAY: RangeInclusive<Duration> =
 const SPREAD: f64 = 0.2;
 
 /// How many times its base a delay may become when the receiver asks for it.
-const RETRY_AFTER_FACTOR_MAX: u32 = 4;
+pub const RETRY_AFTER_FACTOR_MAX: u32 = 4;
 
 /// The delays after the first, the second, … attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]

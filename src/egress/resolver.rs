@@ -3,7 +3,8 @@
 //! Invariant: what was checked is what is connected to: the connector gets the very addresses that were judged, and
 //! one forbidden address spoils the whole answer, so that no rebinding and no mixed answer gets past. Bounded: the
 //! system resolver blocks a thread and cannot be cancelled, so at most `lookups_max` threads are in it, at most one
-//! of them for a name, and nobody waits longer than `lookup_timeout`. Does not choose among addresses.
+//! of them for a name, and nobody waits longer than `lookup_timeout`. A quarter of them are kept for names that have had an
+//! address, so that names whose servers say nothing cannot hold up those that work. Does not choose among addresses.
 
 use std::collections::HashMap;
 use std::io;
@@ -56,6 +57,8 @@ pub(super) struct GuardedResolver {
     limits: LookupLimits,
     ask_system: AskSystem,
     threads: Arc<Semaphore>,
+    /// Those of them that names may use which have had no address when they were last asked for.
+    for_untried: Arc<Semaphore>,
     lookups: TaskTracker,
     names: Mutex<HashMap<Box<str>, Known>>,
 }
@@ -71,13 +74,13 @@ struct Known {
 
 impl GuardedResolver {
     pub(super) fn new(policy: Arc<Policy>, limits: LookupLimits, ask_system: AskSystem) -> Self {
+        let threads = limits.lookups_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             policy,
             limits,
             ask_system,
-            threads: Arc::new(Semaphore::new(
-                limits.lookups_max.clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            threads: Arc::new(Semaphore::new(threads)),
+            for_untried: Arc::new(Semaphore::new(threads - threads / 4)),
             lookups: TaskTracker::new(),
             names: Mutex::default(),
         }
@@ -93,10 +96,11 @@ impl GuardedResolver {
         {
             return known.answer.clone();
         }
+        let is_tried = names.get(name).is_some_and(Known::has_address);
         if names.len() >= NAMES_MAX {
             names.retain(|_, known| known.is_current(now, self.limits.ttl));
         }
-        let known = self.start(name, now);
+        let known = self.start(name, now, is_tried);
         let answer = known.answer.clone();
         if names.len() < NAMES_MAX {
             names.insert(name.into(), known);
@@ -105,7 +109,7 @@ impl GuardedResolver {
     }
 
     /// Starts a lookup that goes on when its first asker has gone away: others may be waiting for it.
-    fn start(&self, name: &str, since: Instant) -> Known {
+    fn start(&self, name: &str, since: Instant, is_tried: bool) -> Known {
         let (answered, answer) = watch::channel(None);
         let in_thread = Arc::new(());
         let thread = Arc::downgrade(&in_thread);
@@ -114,13 +118,18 @@ impl GuardedResolver {
             Arc::clone(&self.threads),
             self.limits,
         );
+        let for_untried = (!is_tried).then(|| Arc::clone(&self.for_untried));
         let (ask_system, name) = (self.ask_system, Box::<str>::from(name));
         self.lookups.spawn(async move {
             let asked = tokio::time::timeout(limits.timeout, async {
+                let turn = match for_untried {
+                    Some(threads) => Some(threads.acquire_owned().await.map_err(io::Error::other)?),
+                    None => None,
+                };
                 let permit = threads.acquire_owned().await.map_err(io::Error::other)?;
-                // the permit goes into the thread: it is free again when the thread is, not when the wait is over
+                // the permits go into the thread: they are free again when the thread is, not when the wait is over
                 tokio::task::spawn_blocking(move || {
-                    let _held = (permit, in_thread);
+                    let _held = (turn, permit, in_thread);
                     ask_system(&name)
                 })
                 .await?
@@ -152,6 +161,12 @@ impl Known {
             // between the thread's end and the verdict; a lookup that died without one is not current
             None => self.answer.has_changed().is_ok(),
         }
+    }
+}
+
+impl Known {
+    fn has_address(&self) -> bool {
+        matches!(self.answer.borrow().as_ref(), Some(Ok(_)))
     }
 }
 

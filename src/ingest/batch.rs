@@ -4,6 +4,7 @@
 //! deliveries, and makes the claims that may be handed over once the commit is confirmed, never before.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ use super::trails::{NewItem, Trails, trees_of};
 use crate::domain::audit::NewAuditEntry;
 use crate::domain::delivery::Claim;
 use crate::domain::event::{Event, NewEvent, Place};
-use crate::domain::id::{DeliveryId, EnvironmentId, LeaseId};
+use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, LeaseId};
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::handoff::{Handoff, Held};
 use crate::store::outbox::{self, Lease, NewDelivery};
@@ -25,8 +26,8 @@ pub(super) struct Batch {
     pub(super) events: Vec<Event>,
     /// To be handed over after the commit.
     pub(super) held: Vec<Held>,
-    /// Some deliveries are due and were not claimed.
-    pub(super) left_due: bool,
+    /// The endpoints of deliveries that are due and were not claimed.
+    pub(super) left_due: BTreeSet<EndpointId>,
 }
 
 /// Where a batch begins.
@@ -66,6 +67,7 @@ impl Drawn {
         });
         let mut deliveries: Vec<NewDelivery> = Vec::new();
         let mut held = Vec::new();
+        let mut left_due = BTreeSet::new();
         for (event, new) in &placed {
             fanout.targets(new, |endpoint| {
                 let id = DeliveryId::for_event(event.id);
@@ -75,6 +77,9 @@ impl Drawn {
                         .reserve((environment, endpoint), event.body.len())
                 });
                 let leased = slot.is_some();
+                if !leased {
+                    left_due.insert(endpoint);
+                }
                 deliveries.push(NewDelivery {
                     id,
                     event: event.id,
@@ -102,7 +107,7 @@ impl Drawn {
         }
         let batch = Batch {
             events: placed.into_iter().map(|(event, _)| event).collect(),
-            left_due: held.len() < deliveries.len(),
+            left_due,
             held,
         };
         Ok(Self {

@@ -221,8 +221,9 @@ impl Committer {
         }
         if let Some(handoff) = &self.handoff {
             batch.held.into_iter().for_each(|held| handoff.pass(held));
-            if batch.left_due {
-                handoff.wake();
+            if !batch.left_due.is_empty() {
+                let left = batch.left_due.into_iter().map(|one| (environment, one));
+                handoff.agenda.note(left, Instant::now());
             }
         }
         let mut committed: Vec<Committed> = Vec::with_capacity(answers.len());

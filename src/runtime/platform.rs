@@ -14,7 +14,8 @@ use crate::domain::time::Clock;
 use crate::egress::{Policy, Sender, SenderSettings};
 use crate::ingest::{Recorder, RecorderSettings};
 use crate::store::Store;
-use crate::store::handoff::{Handoff, Held, HoldLimits};
+use crate::store::gate::HoldLimits;
+use crate::store::handoff::{Handoff, Held};
 use crate::upkeep::UpkeepSettings;
 
 /// How much earlier than its lease's end a POST must be over.

@@ -33,6 +33,8 @@ pub(super) struct Presence {
     watch: Option<Conn>,
     /// How often in a row a worker's lock was free.
     free: HashMap<WorkerId, u32>,
+    /// The workers there were at the last look.
+    known: Vec<WorkerId>,
 }
 
 impl Presence {
@@ -54,6 +56,7 @@ impl Presence {
             own: None,
             watch: None,
             free: HashMap::new(),
+            known: Vec::new(),
         };
         presence.stay().await?;
         Ok(presence)
@@ -115,6 +118,11 @@ impl Presence {
         };
         let known = workers::all(&mut conn).await?;
         self.free.retain(|worker, _| known.contains(worker));
+        if self.known.iter().any(|worker| !known.contains(worker)) {
+            // It has signed off, and what it had not sent is due for others.
+            self.handoff.wake();
+        }
+        self.known.clone_from(&known);
         for worker in known {
             if worker == self.handoff.worker {
                 continue;

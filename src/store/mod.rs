@@ -3,6 +3,7 @@
 //! Invariant: every statement on a tenant's table names one environment. The caller owns the transaction, so
 //! that two verbs can share one. Rows live and die in their noun's file.
 
+pub mod agenda;
 pub mod api_keys;
 pub mod attempts;
 pub mod audit_checkpoints;
@@ -15,12 +16,14 @@ pub mod audit_retention;
 pub mod audit_schemas;
 pub mod audit_signing_keys;
 pub mod audit_trees;
+pub mod breakers;
 pub mod claims;
 pub mod columns;
 mod conn;
 pub mod deliveries;
 pub mod embedded;
 pub mod endpoint_cache;
+pub mod endpoint_health;
 pub mod endpoints;
 pub mod environments;
 pub mod erasure;
@@ -28,6 +31,7 @@ mod error;
 pub mod event_types;
 pub mod events;
 pub mod footprint;
+pub mod gate;
 pub mod handoff;
 pub mod idempotency;
 pub mod installation;

@@ -207,6 +207,7 @@ pub async fn release_worker(
 pub struct Cancelled {
     pub endpoint: Option<EndpointId>,
     pub created_before: Option<DateTime<Utc>>,
+    /// A bound of time, so that it bounds the ids of deliveries too: they begin with their event's time.
     pub event_before: Option<EventId>,
 }
 
@@ -224,7 +225,7 @@ pub async fn cancel(
         "WITH chosen AS MATERIALIZED (SELECT ctid AS place FROM outbox WHERE environment_id = $1 \
                          AND ($2::uuid IS NULL OR endpoint_id = $2) \
                          AND ($3::timestamptz IS NULL OR created_at < $3) \
-                         AND ($4::uuid IS NULL OR event_id < $4) \
+                         AND ($4::uuid IS NULL OR (event_id < $4 AND id < $4)) \
                          ORDER BY id LIMIT $6 FOR UPDATE SKIP LOCKED), \
          gone AS (DELETE FROM outbox USING chosen WHERE outbox.ctid = chosen.place RETURNING outbox.*) \
          INSERT INTO deliveries (environment_id, id, event_id, endpoint_id, state, reason, attempts, replay_of, \

@@ -4,8 +4,10 @@
 //! cursor in it is answered as expired and no later id or position comes before it. What is still owed from it is
 //! cancelled first. The three partitions of a week go together.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
-use diesel::sql_types::Uuid;
+use diesel::sql_types::{BigInt, Nullable, Uuid};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::conn::Conn;
@@ -54,6 +56,28 @@ async fn owed(
         .into_iter()
         .map(|row| (row.environment_id, row.id))
         .collect())
+}
+
+/// The longest that the waits of an endpoint of `environment` add up to, if one has a schedule of its own.
+pub async fn longest_schedule(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+) -> Result<Option<Duration>, StoreError> {
+    let row: LongestRow = diesel::sql_query(
+        "SELECT max((SELECT sum(delay) FROM unnest(retry_delays_seconds) AS delay)) AS seconds FROM endpoints \
+         WHERE environment_id = $1 AND deleted_at IS NULL AND retry_delays_seconds IS NOT NULL",
+    )
+    .bind::<Uuid, _>(environment)
+    .get_result(conn)
+    .await?;
+    let seconds = row.seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(seconds.map(Duration::from_secs))
+}
+
+#[derive(QueryableByName)]
+struct LongestRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    seconds: Option<i64>,
 }
 
 /// Deliveries that one statement cancels.

@@ -208,6 +208,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    endpoint_breakers (environment_id, endpoint_id) {
+        environment_id -> Uuid,
+        endpoint_id -> Uuid,
+        state -> Text,
+        since -> Timestamptz,
+        probe_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     endpoints (environment_id, id) {
         environment_id -> Uuid,
         id -> Uuid,

@@ -236,3 +236,39 @@ async fn no_more_lookups_than_permitted_are_in_the_system_resolver() {
     *OPEN.0.lock().unwrap() = true;
     OPEN.1.notify_all();
 }
+
+#[tokio::test]
+async fn names_that_take_for_ever_leave_threads_to_names_that_work() {
+    static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    let receiver = Receiver::start(Manner::Answer(CLOSING)).await;
+    let limit = Duration::from_millis(200);
+    let sender = sender(
+        |name| {
+            if name != "healthy.example" {
+                let wait = OPEN.1.wait_timeout_while(
+                    OPEN.0.lock().unwrap(),
+                    Duration::from_secs(10),
+                    |open| !*open,
+                );
+                drop(wait.unwrap());
+            }
+            addresses(&["127.0.0.1"])
+        },
+        |settings| {
+            settings.lookups_max = 8;
+            settings.lookup_timeout = limit;
+        },
+    );
+    let healthy = receiver.url("http", "healthy.example");
+    assert_eq!(sender.post(to(&healthy)).await.outcome, ACCEPTED);
+
+    for number in 0..8 {
+        let url = format!("http://slow-{number}.example/");
+        let attempt = sender.post(to(&url)).await;
+        assert_eq!(attempt.outcome, Outcome::TimedOut { after: limit });
+    }
+
+    assert_eq!(sender.post(to(&healthy)).await.outcome, ACCEPTED);
+    *OPEN.0.lock().unwrap() = true;
+    OPEN.1.notify_all();
+}

@@ -19,9 +19,11 @@ use crate::domain::invalid::Faults;
 use crate::http::extract::{Authorized, Body, EndpointsRead, EndpointsWrite, PathId, Query};
 
 mod answer;
+mod health;
 mod input;
 
 use answer::EndpointBody;
+use health::HealthBody;
 use input::{CreateEndpoint, RotateSecret, SampleEvent, UpdateEndpoint};
 
 /// Create an endpoint
@@ -87,6 +89,24 @@ pub(super) async fn get_webhook_endpoint(
         StatusCode::OK,
         &EndpointBody::of(&endpoint, &caller, app.clock().now()),
     )
+}
+
+/// Find out why an endpoint is slow
+///
+/// What is owed to it, what its last attempts came to, whether it is left alone for a while, and one word for it all.
+/// Read from the database, so every server answers the same.
+#[utoipa::path(
+    get, path = "/webhook_endpoints/{id}/health", tag = "Webhook endpoints",
+    params(("id" = String, Path, description = "The endpoint's id.")),
+    responses((status = 200, body = HealthBody)),
+)]
+pub(super) async fn get_webhook_endpoint_health(
+    app: Data<App>,
+    caller: Authorized<EndpointsRead>,
+    PathId(id): PathId<EndpointId>,
+) -> Answer {
+    let health = app::endpoints::health(&app, &caller, id).await?;
+    json(StatusCode::OK, &HealthBody::of(&health, app.clock().now()))
 }
 
 /// Change an endpoint

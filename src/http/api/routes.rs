@@ -78,6 +78,7 @@ routes! {
     endpoints::create_webhook_endpoint [DuplicateEndpoint InvalidUrl LimitReached EntityNotFound];
     endpoints::list_webhook_endpoints [];
     endpoints::get_webhook_endpoint [];
+    endpoints::get_webhook_endpoint_health [];
     endpoints::update_webhook_endpoint [DuplicateEndpoint InvalidUrl];
     endpoints::replace_webhook_endpoint [DuplicateEndpoint InvalidUrl];
     endpoints::delete_webhook_endpoint [];

@@ -1,6 +1,7 @@
 //! Deliveries: what receivers get, when, and what is recorded of it.
 
 mod attempts;
+mod breakers;
 mod endpoint_health;
 mod fence;
 mod guard;

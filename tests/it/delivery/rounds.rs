@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection;
 use serde_json::json;
 use tidings::domain::id::{EndpointId, EventId, LeaseId, WorkerId};
+use tidings::store::claims::Wanted;
 use tidings::store::outbox::Lease;
 use tidings::store::{claims, outbox};
 
@@ -100,7 +101,7 @@ async fn what_is_given_back_comes_before_what_became_due_later() {
     platform.clock.advance(seconds(1));
     let second = platform.publish("a", json!({})).await;
     let endpoint: EndpointId = endpoint["id"].as_str().unwrap().parse().unwrap();
-    let wanted = [(endpoint, 1)];
+    let wanted = [wanted(endpoint, 1)];
     let mut conn = platform.parts().store.conn().await.unwrap();
     let now = Some(platform.clock.now());
     let mut claim = async || {
@@ -128,6 +129,14 @@ async fn what_is_given_back_comes_before_what_became_due_later() {
     platform.dispatch_due().await;
     assert_eq!(receiver.webhook_ids().len(), 2);
     assert_ne!(first["id"], second["id"]);
+}
+
+fn wanted(endpoint: EndpointId, count: usize) -> Wanted {
+    Wanted {
+        endpoint,
+        count,
+        floor: None,
+    }
 }
 
 fn lease(platform: &TestPlatform) -> Lease {
@@ -290,7 +299,7 @@ async fn whoever_writes_many_rows_of_the_outbox_locks_them_in_the_order_of_their
     let now = Some(platform.clock.now());
     let store = platform.parts().store.clone();
     let mut conn = store.conn().await.unwrap();
-    let taken = claims::claim_due(&mut conn, environment, now, lease, &[(endpoint, 2)]).await;
+    let taken = claims::claim_due(&mut conn, environment, now, lease, &[wanted(endpoint, 2)]).await;
     let mut ids: Vec<_> = taken
         .unwrap()
         .claims

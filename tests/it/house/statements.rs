@@ -42,7 +42,7 @@ const CONDITIONS: [&str; 3] = [
 
 /// Statements across environments; each only reads which of them have something to do.
 const ACROSS: [(&str, &str); 3] = [
-    ("src/store/claims.rs", "walk_ast of FindWork"),
+    ("src/store/claims.rs", "walk_ast of FindOwed"),
     ("src/store/outbox.rs", "environments_of"),
     ("src/store/retention.rs", "owed"),
 ];
