@@ -57,7 +57,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The same failure for another request of the batch.
+    /// The same failure for each request of a batch that failed together.
     pub(super) fn again(&self) -> Self {
         match self {
             Self::Unavailable(reason) => Self::Unavailable(reason.clone()),

@@ -296,11 +296,11 @@ impl Inner {
                     answer_all(alone.into(), committed);
                 }
             }
+            Err(failure) if batch.len() == 1 => answer_all(batch, vec![Committed::Failed(failure)]),
             Err(failure) => {
-                let failed = batch
-                    .iter()
-                    .map(|_| Committed::Failed(failure.again()))
-                    .collect();
+                let failed = batch.iter();
+                let failed = failed.map(|_| Committed::Failed(failure.again()));
+                let failed = failed.collect();
                 answer_all(batch, failed);
             }
         }
