@@ -51,7 +51,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Option<Caller>, 
         return Ok(Some(caller));
     }
     let read_at = Instant::now();
-    let mut conn = app.store().conn().await?;
+    let mut conn = app.store().express().await?;
     let key = api_keys::find_by_hash(&mut conn, hash).await?;
     let Some(key) = key.filter(|key| key.revoked_at.is_none()) else {
         return Ok(None);

@@ -204,7 +204,7 @@ async fn demand(
         return Ok(demand);
     }
     let begun = app.demands().begin();
-    let mut conn = app.store().conn().await?;
+    let mut conn = app.store().express().await?;
     let found = audit_schemas::find(&mut conn, environment, action.as_str(), version).await?;
     let (demand, holds) = match found {
         Some(row) => {

@@ -375,6 +375,7 @@ fn conflict(error: StoreError, endpoint: &Endpoint) -> AppError {
         }
         error @ (StoreError::Conflict { .. }
         | StoreError::Unavailable(_)
+        | StoreError::Exhausted(_)
         | StoreError::Corrupt(_)
         | StoreError::Query(_)) => error.into(),
     }

@@ -60,6 +60,7 @@ fn conflict(error: StoreError, name: &str) -> AppError {
         }
         error @ (StoreError::Conflict { .. }
         | StoreError::Unavailable(_)
+        | StoreError::Exhausted(_)
         | StoreError::Corrupt(_)
         | StoreError::Query(_)) => error.into(),
     }

@@ -129,7 +129,7 @@ impl AppError {
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Unavailable(error),
+            StoreError::Unavailable(_) | StoreError::Exhausted(_) => Self::Unavailable(error),
             StoreError::Conflict { .. } | StoreError::Corrupt(_) | StoreError::Query(_) => {
                 Self::Internal(error)
             }

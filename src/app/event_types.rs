@@ -218,7 +218,7 @@ async fn enforced(
     unknown.dedup();
     let begun = app.enforced().begin();
     let names: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
-    let mut conn = app.store().conn().await?;
+    let mut conn = app.store().express().await?;
     let rows = event_types::enforced(&mut conn, environment, &names).await?;
     let texts: HashMap<String, String> = rows.into_iter().collect();
     for name in unknown {
@@ -259,6 +259,7 @@ fn conflict(error: StoreError, name: &EventType) -> AppError {
         }
         error @ (StoreError::Conflict { .. }
         | StoreError::Unavailable(_)
+        | StoreError::Exhausted(_)
         | StoreError::Corrupt(_)
         | StoreError::Query(_)) => error.into(),
     }

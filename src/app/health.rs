@@ -34,7 +34,7 @@ impl Readiness {
 /// Looks at everything that a request needs.
 pub async fn ready(app: &App) -> Readiness {
     let looked = tokio::time::timeout(LOOK_FOR, async {
-        let mut conn = app.store().conn().await?;
+        let mut conn = app.store().express().await?;
         migrate::is_complete(&mut conn).await
     })
     .await;

@@ -229,6 +229,7 @@ fn conflict(error: StoreError, organization: &Organization) -> AppError {
         }
         error @ (StoreError::Conflict { .. }
         | StoreError::Unavailable(_)
+        | StoreError::Exhausted(_)
         | StoreError::Corrupt(_)
         | StoreError::Query(_)) => error.into(),
     }

@@ -25,6 +25,8 @@ use crate::store::{Conn, Store, StoreError, reconnecting};
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 /// How often a transaction is run that changes nothing.
 const TRIES_MAX: u32 = 4;
+/// After this long no new try begins: those who wait would rather be told.
+const TRY_WITHIN: Duration = Duration::from_secs(12);
 /// How long the second try waits; later ones wait longer.
 const WAIT_BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
@@ -45,17 +47,20 @@ pub(super) enum Committed {
 /// Why a batch was not committed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Nothing was written; a later try may succeed.
+    /// The database was away, or another was in the way; nothing was written, and a later try may succeed.
     Unavailable(String),
+    /// The database has no room; nothing was written, and a try that follows at once would only add to it.
+    Exhausted(String),
     /// The database refused a row or a statement; nothing was written.
     Refused(StoreError),
 }
 
 impl Failure {
-    /// The same failure for another request of the batch.
+    /// The same failure for each request of a batch that failed together.
     pub(super) fn again(&self) -> Self {
         match self {
             Self::Unavailable(reason) => Self::Unavailable(reason.clone()),
+            Self::Exhausted(reason) => Self::Exhausted(reason.clone()),
             Self::Refused(error) => Self::Unavailable(error.to_string()),
         }
     }
@@ -65,6 +70,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(reason) => Self::Unavailable(reason),
+            StoreError::Exhausted(reason) => Self::Exhausted(reason),
             StoreError::Conflict { .. } | StoreError::Corrupt(_) | StoreError::Query(_) => {
                 Self::Refused(error)
             }
@@ -76,6 +82,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unavailable(reason) => Self::Unavailable(reason),
+            Failure::Exhausted(reason) => Self::Exhausted(reason),
             Failure::Refused(error) => error,
         }
     }
@@ -107,14 +114,14 @@ impl Committer {
 
     /// Commits the requests of one environment in one transaction; answers each, in order.
     ///
-    /// Shape: a transaction that is known to have changed nothing is run again a few times: its connection was
-    /// dead, or another held a lock for too long. Only then is it given up.
+    /// Shape: a transaction that is known to have changed nothing is run again a few times where that may help: its
+    /// connection was dead, or another was in the way. What the database refuses, or has no room for, is told at once.
     pub(super) async fn commit(
         &self,
         environment: EnvironmentId,
         batch: &[Submission],
     ) -> Result<Vec<Committed>, Failure> {
-        let mut tries = 1;
+        let (began, mut tries) = (Instant::now(), 1);
         loop {
             let conn = self.store.conn().await?;
             let failure = match self.transact(&conn, environment, batch).await {
@@ -127,7 +134,8 @@ impl Committer {
                 }
                 Err(failure) => failure,
             };
-            if tries == TRIES_MAX {
+            let may_help = matches!(failure, Failure::Unavailable(_));
+            if !may_help || tries == TRIES_MAX || began.elapsed() > TRY_WITHIN {
                 return Err(failure);
             }
             tracing::debug!(%environment, ?failure, "a transaction changed nothing; running it again");
@@ -170,8 +178,8 @@ impl Committer {
             Ok(_committed) => Ok((written, Ok(()))),
             Err(error) => match conn.rollback().await {
                 // The server has refused a statement, and so the commit behind it.
-                Ok(()) if !error.is_unavailable() => Err(error.into()),
-                Ok(()) | Err(_) => Ok((written, Err(error.to_string()))),
+                Ok(()) => Err(error.into()),
+                Err(_broken) => Ok((written, Err(error.to_string()))),
             },
         }
     }

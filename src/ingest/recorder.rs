@@ -1,11 +1,13 @@
 //! The recorder: queues what wants to be recorded, and commits all that waits in one transaction.
 //!
 //! Invariant: one transaction at a time for an environment, so what arrives while it runs is the next batch:
-//! batches grow with the load, and under little load nobody waits for a timer (`gathering`). The queue is bounded; beyond it callers are refused
-//! at once. Whoever asked is answered exactly once, also when the commit's fate is unknown for a while.
+//! batches grow with the load, and under little load nobody waits for a timer (`gathering`). The queue is bounded, and
+//! no environment can fill it alone; beyond that callers are refused at once. Whoever asked is answered exactly once
+//! and within a bound, also when the commit's fate is unknown for longer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -20,6 +22,13 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::time::Clock;
 use crate::store::handoff::Handoff;
 use crate::store::{Store, StoreError};
+
+/// How long a caller waits for its answer. What is not known by then is answered as unavailable, and an idempotency
+/// key tells the next try what became of it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// An environment may have this many times as much waiting as there is room left: two thirds of an empty queue, and
+/// the more others have taken, the less. So there is always room for one that has little.
+const SHARE_OF_ROOM: usize = 2;
 
 /// How much may wait, and how much goes into one transaction.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +89,22 @@ struct Queues {
     by_environment: HashMap<EnvironmentId, Queue>,
 }
 
+impl Queues {
+    /// Whether one more request of `environment` may wait.
+    fn has_room(&self, environment: EnvironmentId, settings: &RecorderSettings) -> bool {
+        let own = self.by_environment.get(&environment);
+        let (events, bytes) = own.map_or((0, 0), |own| (own.events, own.bytes));
+        let room = |max: usize, all: usize| max.saturating_sub(all).saturating_mul(SHARE_OF_ROOM);
+        events < room(settings.queue_events_max, self.events)
+            && bytes < room(settings.queue_bytes_max, self.bytes)
+    }
+}
+
+#[derive(Default)]
 struct Queue {
     waiting: VecDeque<Submission>,
+    events: usize,
+    bytes: usize,
     /// How many the next batch waits for, if it does.
     wanted: Option<usize>,
     gathered: Arc<Notify>,
@@ -89,6 +112,8 @@ struct Queue {
 
 impl Queue {
     fn push(&mut self, submission: Submission) {
+        self.events += submission.items.len();
+        self.bytes += submission.weight;
         self.waiting.push_back(submission);
         if self
             .wanted
@@ -142,11 +167,11 @@ impl Recorder {
                 answer,
             },
         )?;
-        match answered.await {
-            Ok(result) => result,
-            Err(_closed) => {
-                Err(StoreError::Unavailable("the recorder has stopped".to_owned()).into())
-            }
+        let unavailable = |reason: &str| StoreError::Unavailable(reason.to_owned());
+        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_closed)) => Err(unavailable("the recorder has stopped").into()),
+            Err(_late) => Err(unavailable("the commit is not confirmed yet").into()),
         }
     }
 
@@ -156,8 +181,7 @@ impl Recorder {
         submission: Submission,
     ) -> Result<(), RecordError> {
         let mut queues = self.inner.queues();
-        let settings = &self.inner.settings;
-        if queues.events >= settings.queue_events_max || queues.bytes >= settings.queue_bytes_max {
+        if !queues.has_room(environment, &self.inner.settings) {
             return Err(RecordError::Overloaded);
         }
         queues.events += submission.items.len();
@@ -166,11 +190,8 @@ impl Recorder {
             queue.push(submission);
             return Ok(());
         }
-        let queue = Queue {
-            waiting: VecDeque::from([submission]),
-            wanted: None,
-            gathered: Arc::default(),
-        };
+        let mut queue = Queue::default();
+        queue.push(submission);
         queues.by_environment.insert(environment, queue);
         let inner = self.inner.clone();
         self.inner.tasks.spawn_on(
@@ -260,6 +281,8 @@ impl Inner {
             bytes += next.weight;
             batch.extend(queue.waiting.pop_front());
         }
+        queue.events -= events;
+        queue.bytes -= bytes;
         if batch.is_empty() {
             queues.by_environment.remove(&environment);
         }
@@ -282,11 +305,11 @@ impl Inner {
                     answer_all(alone.into(), committed);
                 }
             }
+            Err(failure) if batch.len() == 1 => answer_all(batch, vec![Committed::Failed(failure)]),
             Err(failure) => {
-                let failed = batch
-                    .iter()
-                    .map(|_| Committed::Failed(failure.again()))
-                    .collect();
+                let failed = batch.iter();
+                let failed = failed.map(|_| Committed::Failed(failure.again()));
+                let failed = failed.collect();
                 answer_all(batch, failed);
             }
         }
@@ -308,12 +331,8 @@ impl Drop for Abandoned<'_> {
         }
         let mut queues = self.inner.queues();
         if let Some(queue) = queues.by_environment.remove(&self.environment) {
-            queues.events -= queue
-                .waiting
-                .iter()
-                .map(|waiting| waiting.items.len())
-                .sum::<usize>();
-            queues.bytes -= queue.waiting.iter().map(|one| one.weight).sum::<usize>();
+            queues.events -= queue.events;
+            queues.bytes -= queue.bytes;
         }
     }
 }
@@ -328,5 +347,55 @@ fn answer_all(batch: Vec<Submission>, committed: Vec<commit::Committed>) {
         };
         // Whoever asked may have gone; what was recorded stays recorded.
         let _gone = submission.answer.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Clock;
+
+    fn settings() -> RecorderSettings {
+        RecorderSettings {
+            connections: 1,
+            queue_events_max: 900,
+            queue_bytes_max: 9_000,
+            batch_events_max: 500,
+            batch_bytes_max: 9_000,
+        }
+    }
+
+    /// Lets an environment queue as many requests of one event as it may.
+    fn filled(queues: &mut Queues, environment: EnvironmentId, weight: usize) -> usize {
+        let mut taken = 0;
+        while queues.has_room(environment, &settings()) {
+            let queue = queues.by_environment.entry(environment).or_default();
+            queue.events += 1;
+            queue.bytes += weight;
+            queues.events += 1;
+            queues.bytes += weight;
+            taken += 1;
+        }
+        taken
+    }
+
+    #[test]
+    fn no_environment_fills_the_queue_and_there_is_room_for_the_next() {
+        let mut queues = Queues::default();
+        let next = || EnvironmentId::new(Clock::System.now());
+
+        let greedy: Vec<usize> = (0..4).map(|_| filled(&mut queues, next(), 1)).collect();
+
+        assert_eq!(greedy, [600, 200, 67, 22]);
+        assert!(queues.has_room(next(), &settings()));
+    }
+
+    #[test]
+    fn bytes_are_shared_as_events_are() {
+        let mut queues = Queues::default();
+        let next = || EnvironmentId::new(Clock::System.now());
+
+        assert_eq!(filled(&mut queues, next(), 100), 60);
+        assert!(queues.has_room(next(), &settings()));
     }
 }

@@ -63,7 +63,7 @@ impl Foundation {
         let store = Store::open(&settings, Vault::new(master_key.expose()))
             .await
             .context("no database")?;
-        let applied = migrate::run(store.dedicated().await?).await?;
+        let applied = migrate::run(store.for_upkeep().dedicated().await?).await?;
         let mut conn = store.conn().await?;
         let weak = installation::weak_durability(&mut conn).await?;
         if !weak.is_empty() && !config.database.unsafe_durability {

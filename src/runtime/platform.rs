@@ -93,7 +93,7 @@ impl Platform {
             handed_over,
         );
         let app = App::new(AppParts {
-            store: store.clone(),
+            store: store.for_requests(),
             recorder: recorder.clone(),
             clock,
             policy,

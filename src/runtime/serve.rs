@@ -119,7 +119,7 @@ impl Running {
 
         let (dispatch_stop, background_stop) = (CancellationToken::new(), CancellationToken::new());
         let dispatch = tokio::spawn(platform.dispatcher(config).run(dispatch_stop.clone()));
-        let (store, stop) = (&platform.store, &background_stop);
+        let (store, stop) = (&platform.store.for_upkeep(), &background_stop);
         let exports = upkeep::exports::run(store.clone(), clock.clone(), stop.clone());
         let checkpoints = upkeep::checkpoints::run(store.clone(), clock.clone(), stop.clone());
         let redactions = upkeep::redactions::run(store.clone(), clock.clone(), stop.clone());

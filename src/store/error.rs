@@ -4,6 +4,8 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use super::conn::OutOfRoom;
+
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -13,6 +15,9 @@ pub enum StoreError {
     /// The database is away, read-only, busy, or has no connection free; nothing is known to have changed.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database has no memory, disk or slot left for this; nothing has changed.
+    #[error("the database has no room: {0}")]
+    Exhausted(String),
     /// A row does not read back as what it was written from.
     #[error("a row is corrupt: {0}")]
     Corrupt(String),
@@ -28,7 +33,7 @@ impl StoreError {
 
     /// Whether a new try may succeed with nothing else changed.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Exhausted(_))
     }
 }
 
@@ -36,6 +41,11 @@ impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         if matches!(error, DieselError::BrokenTransactionManager) {
             return Self::Unavailable("the connection broke".to_owned());
+        }
+        if let DieselError::QueryBuilderError(cause) = &error
+            && cause.is::<OutOfRoom>()
+        {
+            return Self::Exhausted(cause.to_string());
         }
         let DieselError::DatabaseError(kind, information) = &error else {
             return Self::Query(error);

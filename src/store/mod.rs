@@ -48,6 +48,8 @@ pub mod settlements;
 mod shared;
 pub mod shares;
 pub mod vault;
+mod wire;
+mod work;
 pub mod workers;
 
 pub use conn::Conn;

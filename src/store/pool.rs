@@ -1,9 +1,10 @@
-//! The pool: connections to Postgres, made on the main runtime, with limits that end every wait.
+//! The pools: connections to Postgres, one pool for each kind of work, with limits that end every wait.
 //!
 //! Invariant: a connection's driver runs on the runtime that built the pool, never on a worker of the HTTP
 //! server, whose single thread may be busy. Every connection carries the time limits that let another server
 //! go on when this one freezes with a lock in hand.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +18,17 @@ use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::ConfigVerifierExt;
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
-use tokio_postgres::config::SslMode;
+use tokio::time::error::Elapsed;
+use tokio_postgres::NoTls;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::wire::{Overheard, Refusals, Tap};
+use super::work::Work;
 
 /// A connection on loan from the pool.
 pub type Loan<'a> = PooledConnection<'a, Conn>;
@@ -40,65 +46,34 @@ pub struct DatabaseSettings {
 const LOAN_WAIT: Duration = Duration::from_secs(5);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The port of a URL that names none.
+const PORT: u16 = 5432;
 /// After how long without an answer a connection counts as dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What every session is told. A frozen holder of a lock loses it after five seconds, a host that has vanished
-/// after ten. The order of the feed stands on READ COMMITTED: a statement after the lock must see what the lock's
-/// last holder wrote, whatever the server's default is. Every look-up has its index; a table that is read whole
-/// because it was small when a statement was first planned would still be read whole when it is large.
-const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '30s'; \
-                       SET lock_timeout = '10s'; SET default_transaction_isolation = 'read committed'; \
-                       SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
-                       SET tcp_keepalives_count = 3; SET tcp_user_timeout = '10s'; \
-                       SET TIME ZONE 'UTC'; SET jit = off; SET enable_seqscan = off";
-
-/// The pool of connections.
+/// The pool of one kind of work.
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool<Conn>,
     connector: Arc<Connector>,
+    work: Work,
 }
 
 impl Connections {
-    /// Opens the pool and one connection, to see that the database is there.
+    /// Opens the pools of recording, of requests and of upkeep, and one connection, to see that the database is
+    /// there.
     ///
     /// Errors: a malformed URL or CA file; `Unavailable` when the database does not answer.
-    pub(super) async fn open(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+    pub(super) async fn open(settings: &DatabaseSettings) -> Result<[Self; 3], StoreError> {
         let connector = Arc::new(Connector::new(settings)?);
-        let mut manager = ManagerConfig::<Conn>::default();
-        // A connection that is known to be dead is not handed out; one that died unseen is found by its first
-        // statement, not by a ping before each.
-        manager.recycling_method = RecyclingMethod::CustomFunction(Box::new(|conn: &mut Conn| {
-            let dead = conn.is_broken();
-            std::future::ready(match dead {
-                true => Err(diesel::result::Error::BrokenTransactionManager),
-                false => Ok(()),
-            })
-            .boxed()
-        }));
-        let (setup, runtime) = (connector.clone(), Handle::current());
-        manager.custom_setup = Box::new(move |_url| {
-            let (setup, runtime) = (setup.clone(), runtime.clone());
-            async move {
-                let connecting = runtime.spawn(async move { setup.connect().await });
-                connecting
-                    .await
-                    .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
-            }
-            .boxed()
+        let pools = [Work::Record, Work::Request, Work::Upkeep].map(|work| Self {
+            pool: pool(settings, connector.clone(), work),
+            connector: connector.clone(),
+            work,
         });
-        let manager = AsyncDieselConnectionManager::new_with_config(settings.url.as_str(), manager);
-        let pool = Pool::builder()
-            .max_size(settings.connections_max)
-            .connection_timeout(LOAN_WAIT)
-            .idle_timeout(Some(Duration::from_secs(600)))
-            .max_lifetime(Some(Duration::from_secs(3600)))
-            .test_on_check_out(true)
-            .build_unchecked(manager);
-        let connections = Self { pool, connector };
-        drop(connections.dedicated().await?);
-        Ok(connections)
+        let [record, _, _] = &pools;
+        drop(record.dedicated().await?);
+        Ok(pools)
     }
 
     /// Borrows a connection.
@@ -112,10 +87,43 @@ impl Connections {
     /// Opens a connection outside the pool, for whoever keeps one.
     pub(super) async fn dedicated(&self) -> Result<Conn, StoreError> {
         self.connector
-            .connect()
+            .connect(self.work)
             .await
             .map_err(|error| StoreError::Unavailable(error.to_string()))
     }
+}
+
+fn pool(settings: &DatabaseSettings, connector: Arc<Connector>, work: Work) -> Pool<Conn> {
+    let mut manager = ManagerConfig::<Conn>::default();
+    // A connection that is known to be dead is not handed out; one that died unseen is found by its first
+    // statement, not by a ping before each.
+    manager.recycling_method = RecyclingMethod::CustomFunction(Box::new(|conn: &mut Conn| {
+        let dead = conn.is_broken();
+        std::future::ready(match dead {
+            true => Err(diesel::result::Error::BrokenTransactionManager),
+            false => Ok(()),
+        })
+        .boxed()
+    }));
+    let (setup, runtime) = (connector, Handle::current());
+    manager.custom_setup = Box::new(move |_url| {
+        let (setup, runtime) = (setup.clone(), runtime.clone());
+        async move {
+            let connecting = runtime.spawn(async move { setup.connect(work).await });
+            connecting
+                .await
+                .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(settings.url.as_str(), manager);
+    Pool::builder()
+        .max_size(work.share(settings.connections_max))
+        .connection_timeout(LOAN_WAIT)
+        .idle_timeout(Some(Duration::from_secs(600)))
+        .max_lifetime(Some(Duration::from_secs(3600)))
+        .test_on_check_out(true)
+        .build_unchecked(manager)
 }
 
 /// Makes connections: address, TLS, session settings.
@@ -169,23 +177,66 @@ impl Connector {
         })
     }
 
-    async fn connect(&self) -> ConnectionResult<Conn> {
+    /// Connects within a bound: a server that is frozen takes connections and never greets.
+    async fn connect(&self, work: Work) -> ConnectionResult<Conn> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect_in_time(work));
+        let late = |late: Elapsed| ConnectionError::BadConnection(late.to_string());
+        connecting.await.map_err(late)?
+    }
+
+    async fn connect_in_time(&self, work: Work) -> ConnectionResult<Conn> {
         let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(describe(&error));
-        let mut conn = if self.config.get_ssl_mode() == SslMode::Disable {
-            let (client, connection) = self
-                .config
-                .connect(tokio_postgres::NoTls)
-                .await
-                .map_err(bad)?;
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await?
-        } else {
-            let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(bad)?;
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+        let refusals = Refusals::default();
+        let hosts = self.config.get_hosts();
+        let mut conn = match hosts {
+            [Host::Unix(folder)] => self.connect_locally(folder, &refusals).await?,
+            _ if !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Tcp(_))) => {
+                let tap = Tap {
+                    tls: self.tls.clone(),
+                    mode: self.config.get_ssl_mode(),
+                    negotiation: self.config.get_ssl_negotiation(),
+                    refusals: refusals.clone(),
+                };
+                let mut config = self.config.clone();
+                config.ssl_mode(SslMode::Require);
+                config.ssl_negotiation(SslNegotiation::Direct);
+                let (client, connection) = config.connect(tap).await.map_err(bad)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+            }
+            // Sockets and addresses mixed: nothing is overheard.
+            _ if self.config.get_ssl_mode() == SslMode::Disable => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(bad)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+            }
+            _ => {
+                let connecting = self.config.connect(self.tls.clone());
+                let (client, connection) = connecting.await.map_err(bad)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+            }
         };
-        conn.batch_execute(SESSION)
+        conn.batch_execute(&work.session())
             .await
             .map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(Conn::new(conn))
+        Ok(Conn::new(conn, refusals, work.answer_within()))
+    }
+
+    /// Connects to a server on this machine, through its socket in `folder`.
+    async fn connect_locally(
+        &self,
+        folder: &Path,
+        refusals: &Refusals,
+    ) -> ConnectionResult<AsyncPgConnection> {
+        let bad = |reason: String| ConnectionError::BadConnection(reason);
+        let port = self.config.get_ports().first().copied();
+        let socket = folder.join(format!(".s.PGSQL.{}", port.unwrap_or(PORT)));
+        let stream = UnixStream::connect(&socket).await;
+        let stream = stream.map_err(|error| bad(describe(&error)))?;
+        let overheard = Overheard::new(stream, refusals.clone());
+        let connected = self.config.connect_raw(overheard, NoTls).await;
+        let (client, connection) = connected.map_err(|error| bad(describe(&error)))?;
+        // Ends with the connection; what it would say, the client is told too.
+        Handle::current().spawn(async move { drop(connection.await) });
+        AsyncPgConnection::try_from(client).await
     }
 }
 

@@ -13,28 +13,65 @@ use super::vault::Vault;
 use crate::domain::endpoint::Endpoint;
 
 /// Postgres, and what opens its secrets. Cheap to clone.
+///
+/// Shape: as it was opened, for recording and delivering; see [`Store::for_requests`] and [`Store::for_upkeep`].
 #[derive(Clone)]
 pub struct Store {
     connections: Connections,
+    pools: Arc<Pools>,
     vault: Arc<Vault>,
     endpoints: EndpointCache,
     exports: Arc<Notify>,
     redactions: Arc<Notify>,
 }
 
+struct Pools {
+    record: Connections,
+    request: Connections,
+    upkeep: Connections,
+}
+
 impl Store {
-    /// Opens the pool; `vault` opens what is sealed in it.
+    /// Opens the pools; `vault` opens what is sealed in it.
     ///
     /// Errors: `Unavailable` when the database does not answer or the settings cannot be used.
     pub async fn open(settings: &DatabaseSettings, vault: Vault) -> Result<Self, StoreError> {
-        let connections = Connections::open(settings).await?;
+        let [record, request, upkeep] = Connections::open(settings).await?;
         Ok(Self {
-            connections,
+            connections: record.clone(),
+            pools: Arc::new(Pools {
+                record,
+                request,
+                upkeep,
+            }),
             vault: Arc::new(vault),
             endpoints: EndpointCache::default(),
             exports: Arc::default(),
             redactions: Arc::default(),
         })
+    }
+
+    /// The same store for what callers ask for: its connections are others than those that record and deliver.
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        Self {
+            connections: self.pools.request.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The same store for what happens from time to time.
+    #[must_use]
+    pub fn for_upkeep(&self) -> Self {
+        Self {
+            connections: self.pools.upkeep.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Borrows a connection for what a request needs before it can be recorded: slow requests hold none of these.
+    pub async fn express(&self) -> Result<Loan<'_>, StoreError> {
+        self.pools.record.loan().await
     }
 
     /// Borrows a connection; waits a bounded time for one.

@@ -125,6 +125,7 @@ async fn settle(conn: &mut Conn, clock: &Clock, mut row: ExportRow) -> Result<Tu
         Err(
             error @ (StoreError::Conflict { .. }
             | StoreError::Unavailable(_)
+            | StoreError::Exhausted(_)
             | StoreError::Query(_)),
         ) => return Err(error),
     }

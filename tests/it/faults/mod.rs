@@ -3,10 +3,17 @@
 //! What a test measures it prints (`--nocapture`); what it asserts is a promise.
 
 mod backends;
+mod commits;
 mod exports;
 mod external;
+mod failover;
+mod frozen;
 mod kills;
+mod overload;
 mod postgres;
 mod refusals;
+mod reruns;
+mod room;
 mod several;
 mod stops;
+mod waits;

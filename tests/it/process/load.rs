@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::server::{client, id};
@@ -16,9 +18,11 @@ use super::{KEY, Server, looks, seconds};
 pub(crate) struct Seen {
     /// The ids that each idempotency key was answered with.
     pub(crate) accepted: HashMap<String, Vec<String>>,
-    /// Answers that were neither 201 nor 503.
+    /// Answers that were neither 201 nor a refusal for the moment (503, 429).
     pub(crate) unexpected: Vec<String>,
     pub(crate) unavailable: usize,
+    /// How long accepted requests took.
+    pub(crate) took: Vec<Duration>,
     /// 503 without `Retry-After`.
     pub(crate) without_retry_after: usize,
     /// Requests that were cut off after they had been sent.
@@ -46,6 +50,22 @@ impl Load {
         path: &str,
         body: impl Fn(&str) -> Value + Send + Sync + 'static,
     ) -> Self {
+        Self::begin(server, publishers, path, Naming::ByKey, body)
+    }
+
+    /// Posts without idempotency keys: what is recorded twice is there twice.
+    pub(crate) fn without_keys(server: &Server, publishers: usize) -> Self {
+        let event = |key: &str| json!({ "event": "load.made", "data": { "key": key } });
+        Self::begin(server, publishers, "/events", Naming::None, event)
+    }
+
+    fn begin(
+        server: &Server,
+        publishers: usize,
+        path: &str,
+        naming: Naming,
+        body: impl Fn(&str) -> Value + Send + Sync + 'static,
+    ) -> Self {
         let body: Arc<dyn Fn(&str) -> Value + Send + Sync> = Arc::new(body);
         let (seen, stop) = (
             Arc::new(Mutex::new(Seen::default())),
@@ -57,6 +77,7 @@ impl Load {
                 client: client(),
                 url: server.url(path),
                 body: body.clone(),
+                naming,
                 seen: seen.clone(),
                 stop: stop.clone(),
             };
@@ -93,9 +114,17 @@ impl Load {
     }
 }
 
+/// Whether a request says which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    ByKey,
+    None,
+}
+
 struct Publisher {
     client: Client,
     url: String,
+    naming: Naming,
     body: Arc<dyn Fn(&str) -> Value + Send + Sync>,
     seen: Arc<Mutex<Seen>>,
     stop: CancellationToken,
@@ -116,12 +145,13 @@ impl Publisher {
 
     /// One request; answers whether its event is accepted.
     async fn publish(&self, key: &str, body: &Value) -> bool {
+        let began = Instant::now();
         let request = self.client.post(&self.url).bearer_auth(KEY);
-        let answer = request
-            .header("Idempotency-Key", key)
-            .json(body)
-            .send()
-            .await;
+        let request = match self.naming {
+            Naming::ByKey => request.header("Idempotency-Key", key),
+            Naming::None => request,
+        };
+        let answer = request.json(body).send().await;
         let read = match answer {
             Ok(answer) => {
                 let (status, retry) = (
@@ -139,10 +169,11 @@ impl Publisher {
                 seen.accepted
                     .entry(key.to_owned())
                     .or_default()
-                    .push(id(&event));
+                    .extend(ids(&event));
+                seen.took.push(began.elapsed());
                 return true;
             }
-            Ok((StatusCode::SERVICE_UNAVAILABLE, retry, _)) => {
+            Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, retry, _)) => {
                 seen.unavailable += 1;
                 seen.without_retry_after += usize::from(!retry);
             }
@@ -151,5 +182,13 @@ impl Publisher {
             Err(error) => seen.cut_off.push(format!("{error:?}")),
         }
         false
+    }
+}
+
+/// The ids in an answer: of an object, or of a list of them.
+fn ids(answer: &Value) -> Vec<String> {
+    match answer["data"].as_array() {
+        Some(objects) if answer["id"].is_null() => objects.iter().map(id).collect(),
+        _ => vec![id(answer)],
     }
 }

@@ -7,6 +7,7 @@ mod child;
 mod database;
 mod load;
 mod plain;
+mod proxy;
 mod receiver;
 mod server;
 mod site;
@@ -15,6 +16,7 @@ pub(crate) use child::Process;
 pub(crate) use database::{Cluster, connect};
 pub(crate) use load::Load;
 pub(crate) use plain::PlainPostgres;
+pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use receiver::Receiver;
 pub(crate) use server::Server;
 pub(crate) use site::{KEY, Site, text};
@@ -90,4 +92,18 @@ fn end_postgres(pid: i32) {
     while is_running(pid) && std::time::Instant::now() < deadline {
         std::thread::yield_now();
     }
+}
+
+/// A process and its children.
+pub(crate) fn processes_of(parent: i32) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+    };
+    std::iter::once(parent)
+        .chain(pids.filter(is_child))
+        .collect()
 }

@@ -6,11 +6,12 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::Signal;
 use nix::unistd::{User, chown, geteuid};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
-use super::{end_postgres, eventually, seconds};
+use super::{end_postgres, eventually, processes_of, seconds, signal};
 
 pub(crate) struct PlainPostgres {
     root: TempDir,
@@ -21,6 +22,27 @@ pub(crate) struct PlainPostgres {
 impl PlainPostgres {
     /// Creates a cluster that is not running yet.
     pub(crate) fn create() -> Self {
+        let plain = Self::prepare();
+        let mut initdb = plain.program("initdb");
+        run(initdb
+            .args(["-U", "tidings", "-A", "trust", "--no-sync", "-D"])
+            .arg(plain.cluster()));
+        plain
+    }
+
+    /// A copy of a running cluster that will follow it once it is started.
+    pub(crate) fn standby_of(primary: &Self) -> Self {
+        let plain = Self::prepare();
+        let mut copy = plain.program("pg_basebackup");
+        run(copy
+            .args(["-h", "127.0.0.1", "-U", "tidings", "--no-sync", "-R"])
+            .args(["-c", "fast", "-p", &primary.port.to_string(), "-D"])
+            .arg(plain.cluster()));
+        fs::set_permissions(plain.cluster(), fs::Permissions::from_mode(0o700)).unwrap();
+        plain
+    }
+
+    fn prepare() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let plain = Self {
@@ -30,17 +52,16 @@ impl PlainPostgres {
         };
         fs::create_dir(plain.cluster()).unwrap();
         plain.give(&plain.cluster());
-        let mut initdb = plain.program("initdb");
-        initdb
-            .args(["-U", "tidings", "-A", "trust", "--no-sync", "-D"])
-            .arg(plain.cluster());
-        let made = initdb.output().unwrap();
-        assert!(
-            made.status.success(),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
         plain
+    }
+
+    /// Kills it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let mut server = self.server.take().unwrap();
+        for process in processes_of(server.id().try_into().unwrap()) {
+            signal(process, Signal::SIGKILL);
+        }
+        server.wait().unwrap();
     }
 
     /// A file in the cluster's folder that Postgres may read and nobody else.
@@ -113,7 +134,8 @@ impl PlainPostgres {
         command
     }
 
-    fn give(&self, path: &Path) {
+    /// Makes a file or a folder the server's own.
+    pub(crate) fn give(&self, path: &Path) {
         if let Some(user) = other_user() {
             chown(path, Some(user.uid), Some(user.gid)).unwrap();
         }
@@ -127,6 +149,12 @@ impl Drop for PlainPostgres {
             let _reaped = server.wait();
         }
     }
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
 }
 
 fn other_user() -> Option<User> {
