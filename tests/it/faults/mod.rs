@@ -3,9 +3,11 @@
 //! What a test measures it prints (`--nocapture`); what it asserts is a promise.
 
 mod backends;
+mod backlogs;
 mod exports;
 mod external;
 mod kills;
+mod neighbours;
 mod postgres;
 mod refusals;
 mod several;
