@@ -2,6 +2,9 @@
 //!
 //! Invariant: work is found and taken endpoint by endpoint through the index, so that a million rows of one
 //! endpoint are never in another's way. What is taken is leased: the due time moves to the lease's end.
+//!
+//! Shape: only statements that say `due_at > '-infinity'`, which is always so, can use the index by due time; look-ups
+//! by key never go through it (ADR 8).
 
 use std::collections::BTreeMap;
 
@@ -89,12 +92,12 @@ impl QueryFragment<Pg> for FindOwed {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "WITH RECURSIVE owed AS ( \
-               (SELECT environment_id, endpoint_id, due_at FROM outbox \
+               (SELECT environment_id, endpoint_id, due_at FROM outbox WHERE due_at > '-infinity' \
                 ORDER BY environment_id, endpoint_id, due_at LIMIT 1) \
                UNION ALL \
                SELECT next.* FROM owed CROSS JOIN LATERAL \
                (SELECT environment_id, endpoint_id, due_at FROM outbox \
-                WHERE (environment_id, endpoint_id) > (owed.environment_id, owed.endpoint_id) \
+                WHERE (environment_id, endpoint_id) > (owed.environment_id, owed.endpoint_id) AND due_at > '-infinity' \
                 ORDER BY environment_id, endpoint_id, due_at LIMIT 1) AS next), \
              moment AS MATERIALIZED (SELECT coalesce(",
         );
@@ -247,7 +250,7 @@ impl QueryFragment<Pg> for ClaimDue {
         out.push_bind_param::<Uuid, _>(&self.environment)?;
         out.push_sql(
             " AND outbox.endpoint_id = wanted.endpoint_id AND outbox.due_at >= coalesce(wanted.floor, '-infinity') \
-             AND outbox.due_at <= moment.now ORDER BY due_at \
+             AND outbox.due_at > '-infinity' AND outbox.due_at <= moment.now ORDER BY due_at \
              LIMIT wanted.count FOR UPDATE OF outbox SKIP LOCKED) AS taken), \
              claimed AS (UPDATE outbox SET lease_id = ",
         );

@@ -28,9 +28,9 @@ pub async fn pending(
     let row: PendingRow = diesel::sql_query(
         "WITH moment AS (SELECT coalesce($3, clock_timestamp()) AS now), \
          owed AS (SELECT due_at, lease_id FROM outbox WHERE environment_id = $1 AND endpoint_id = $2 \
-                  ORDER BY due_at LIMIT $4 + 1), \
+                  AND due_at > '-infinity' ORDER BY due_at LIMIT $4 + 1), \
          soon AS (SELECT outbox.lease_id FROM outbox, moment WHERE outbox.environment_id = $1 \
-                  AND outbox.endpoint_id = $2 AND outbox.due_at >= moment.now \
+                  AND outbox.endpoint_id = $2 AND outbox.due_at > '-infinity' AND outbox.due_at >= moment.now \
                   AND outbox.due_at <= moment.now + $5 * interval '1 second' LIMIT $4) \
          SELECT (SELECT count(*) FROM owed) AS owed, \
                 (SELECT min(due_at) FROM owed WHERE lease_id IS NULL) AS oldest_due_at, \
@@ -77,7 +77,7 @@ pub async fn recent(
                         FROM deliveries WHERE environment_id = $1 AND endpoint_id = $2 AND last_outcome IS NOT NULL \
                         ORDER BY id DESC LIMIT $3), \
          latest AS (SELECT id, attempts FROM outbox WHERE environment_id = $1 AND endpoint_id = $2 \
-                    ORDER BY due_at DESC LIMIT 10 * $3), \
+                    AND due_at > '-infinity' ORDER BY due_at DESC LIMIT 10 * $3), \
          waiting AS (SELECT id FROM latest WHERE attempts > 0 LIMIT $3), \
          tried AS (SELECT started_at, outcome, duration_ms FROM waiting CROSS JOIN LATERAL \
                    (SELECT started_at, outcome, duration_ms FROM attempts WHERE attempts.environment_id = $1 \

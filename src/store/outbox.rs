@@ -223,7 +223,7 @@ pub async fn cancel(
 ) -> Result<usize, StoreError> {
     let cancelled = diesel::sql_query(
         "WITH chosen AS MATERIALIZED (SELECT ctid AS place FROM outbox WHERE environment_id = $1 \
-                         AND ($2::uuid IS NULL OR endpoint_id = $2) \
+                         AND ($2::uuid IS NULL OR (endpoint_id = $2 AND due_at > '-infinity')) \
                          AND ($3::timestamptz IS NULL OR created_at < $3) \
                          AND ($4::uuid IS NULL OR (event_id < $4 AND id < $4)) \
                          ORDER BY id LIMIT $6 FOR UPDATE SKIP LOCKED), \

@@ -48,7 +48,8 @@ async fn owed(
 ) -> Result<Vec<(EnvironmentId, EndpointId)>, StoreError> {
     let rows: Vec<OwedRow> = diesel::sql_query(format!(
         "SELECT environment_id, id FROM endpoints WHERE {which} AND EXISTS (SELECT FROM outbox \
-         WHERE outbox.environment_id = endpoints.environment_id AND outbox.endpoint_id = endpoints.id)"
+         WHERE outbox.environment_id = endpoints.environment_id AND outbox.endpoint_id = endpoints.id \
+         AND outbox.due_at > '-infinity')"
     ))
     .load(conn)
     .await?;

@@ -3,12 +3,14 @@
 //! What a test measures it prints (`--nocapture`); what it asserts is a promise.
 
 mod backends;
+mod backlogs;
 mod commits;
 mod exports;
 mod external;
 mod failover;
 mod frozen;
 mod kills;
+mod neighbours;
 mod overload;
 mod postgres;
 mod refusals;

@@ -5,6 +5,7 @@
 
 mod child;
 mod database;
+mod hostile;
 mod load;
 mod plain;
 mod proxy;
@@ -14,12 +15,13 @@ mod site;
 
 pub(crate) use child::Process;
 pub(crate) use database::{Cluster, connect};
+pub(crate) use hostile::{Hostile, Manner};
 pub(crate) use load::Load;
 pub(crate) use plain::PlainPostgres;
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use receiver::Receiver;
 pub(crate) use server::Server;
-pub(crate) use site::{KEY, Site, text};
+pub(crate) use site::{KEY, SILENT_NAME_SERVER, Site, may_mount, text};
 
 use std::time::Duration;
 
@@ -48,7 +50,7 @@ pub(crate) async fn eventually<T>(
 }
 
 /// The pace of looking, and of trying again.
-fn looks() -> Interval {
+pub(crate) fn looks() -> Interval {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks

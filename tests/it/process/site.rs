@@ -13,6 +13,18 @@ use super::{Server, end_postgres};
 /// The key that every site's first environment is opened with.
 pub(crate) const KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 
+/// Where nobody answers; who asks there waits.
+pub(crate) const SILENT_NAME_SERVER: &str = "127.3.3.7";
+const MOUNTED: &str =
+    r#"mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@""#;
+
+/// Whether this test may mount files for a process of its own.
+pub(crate) fn may_mount() -> bool {
+    let mut trial = Command::new("unshare");
+    trial.args(["--mount", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
+    trial.output().is_ok_and(|output| output.status.success())
+}
+
 pub(crate) struct Site {
     root: TempDir,
     variables: Vec<(String, String)>,
@@ -95,6 +107,30 @@ impl Site {
     /// Starts a server on any free port, and waits until it serves.
     pub(crate) async fn serve(&self) -> Server {
         self.serve_on("127.0.0.1:0").await
+    }
+
+    /// The same, where names are looked up in the file `hosts`, and then asked of a name server that says nothing.
+    ///
+    /// Shape: needs to mount files over others, for this process alone: see [`may_mount`].
+    pub(crate) async fn serve_without_names(&self, hosts: &str) -> Server {
+        let files = ["hosts", "resolv.conf"].map(|name| self.root.path().join(name));
+        fs::write(&files[0], hosts).unwrap();
+        let silent = format!("nameserver {SILENT_NAME_SERVER}\noptions timeout:30 attempts:1\n");
+        fs::write(&files[1], silent).unwrap();
+        let inner = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut outer = Command::new("unshare");
+        let variables = inner
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        outer
+            .args(["--mount", "sh", "-c", MOUNTED, "sh"])
+            .args(&files)
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear()
+            .envs(variables)
+            .stdin(Stdio::null());
+        Server::start(outer).await
     }
 
     pub(crate) async fn serve_on(&self, address: &str) -> Server {
