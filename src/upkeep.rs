@@ -35,7 +35,7 @@ const BITE: i64 = 1_000;
 const BITES_MAX: usize = 200;
 /// How long the file of an export is kept.
 const EXPORTS_FOR: TimeDelta = TimeDelta::days(7);
-/// Files of exports that one transaction deletes.
+/// Exports that one statement expires.
 const EXPORTS_BITE: i64 = 10;
 
 /// How long things are kept.
@@ -161,7 +161,7 @@ pub async fn sweep(
     Ok(())
 }
 
-/// Deletes the files of exports that were made long enough ago.
+/// Expires exports that ended long enough ago; their files are deleted by whoever makes exports.
 pub async fn expire_exports(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let mut conn = store.conn().await?;
     let before = installation::time(&mut conn, clock.for_database()).await? - EXPORTS_FOR;

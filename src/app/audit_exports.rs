@@ -138,6 +138,9 @@ async fn pending(
         checkpoint: None,
         checkpoint_size: None,
         authorities_through: None,
+        failures: 0,
+        clearing: false,
+        relies_from: None,
     })
 }
 
@@ -185,12 +188,7 @@ fn shown(app: &App, row: &ExportRow) -> Result<Export, AppError> {
         format: format(row)?,
         state,
         entries: u64::try_from(row.entries).ok().ok_or_else(corrupt)?,
-        total: row
-            .total()?
-            .map(u64::try_from)
-            .transpose()
-            .ok()
-            .ok_or_else(corrupt)?,
+        total: row.total().map(i64::unsigned_abs),
         url,
         created_at: row.created_at,
         updated_at: row.updated_at,

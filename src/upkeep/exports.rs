@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const TURNS: i64 = 16;
 /// Bytes after which a chunk is full.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// Chunks that one transaction deletes.
+const CHUNKS_BITE: i64 = 16;
 /// Entries that are read at a time: a few until their size is known, then about a chunk's worth.
 const FIRST_PAGE: i64 = 100;
 const PAGE_MAX: i64 = 1_000;
@@ -80,7 +82,7 @@ pub async fn make_pending(store: &Store, clock: &Clock) -> Result<(), StoreError
     }
 }
 
-/// Writes the next chunk of one export; answers whether it was there to be taken.
+/// Writes the next chunk of one export, or deletes some that are to go; answers whether it was there to be taken.
 ///
 /// An export that cannot be made becomes an error, so that the others go on.
 pub async fn write_chunk(
@@ -95,6 +97,10 @@ pub async fn write_chunk(
             let Some(row) = audit_exports::take(conn, environment, id).await? else {
                 return Ok(Turn::Passed);
             };
+            if row.clearing {
+                audit_exports::clear(conn, &row, CHUNKS_BITE).await?;
+                return Ok(Turn::Moved);
+            }
             settle(conn, clock, row).await
         })
         .await?;
@@ -103,6 +109,23 @@ pub async fn write_chunk(
         Turn::Passed => Ok(false),
         Turn::Overtaken => anew::begin(conn, store, clock, environment, id).await,
     }
+}
+
+/// Deletes some chunks of an export, if they are to go; answers whether it was there to be taken.
+pub(super) async fn clear(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: AuditLogExportId,
+) -> Result<bool, StoreError> {
+    conn.transaction(async |conn| {
+        let row = audit_exports::take(conn, environment, id).await?;
+        let Some(row) = row.filter(|row| row.clearing) else {
+            return Ok(false);
+        };
+        audit_exports::clear(conn, &row, CHUNKS_BITE).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Fills a chunk of an export that this transaction has taken.
@@ -134,6 +157,7 @@ async fn settle(conn: &mut Conn, clock: &Clock, mut row: ExportRow) -> Result<Tu
 async fn fail(conn: &mut Conn, mut row: ExportRow, fault: &str) -> Result<(), StoreError> {
     tracing::error!(export = %row.id, fault, "an export cannot be made");
     ExportState::Failed.as_str().clone_into(&mut row.state);
+    row.clearing = true;
     audit_exports::advance(conn, &row, None).await
 }
 

@@ -5,7 +5,7 @@
 //! too, and with it every proof. What is redacted after it was written goes with the chunks that hold it. Each time
 //! takes a redaction or a retention run, so an export ends.
 //!
-//! Takes the environment's lock before the export, as whoever deletes exports does.
+//! Holds the environment's lock, and so waits for no export: one that somebody has is passed over.
 
 use diesel_async::AsyncConnection;
 
@@ -33,7 +33,11 @@ pub(super) async fn begin(
         let Some(mut row) = audit_exports::take(conn, environment, id).await? else {
             return Ok(false);
         };
+        if row.clearing {
+            return Ok(true);
+        }
         row.updated_at = clock.now();
+        row.clearing = true;
         let now = clock.for_database();
         let organization = row.organization_id;
         let taken = checkpoint_within(conn, &lock, now, store.vault(), organization).await?;
