@@ -23,6 +23,7 @@ use crate::store::{
 pub mod audit_retention;
 pub mod checkpoints;
 pub mod exports;
+mod put_off;
 pub mod redactions;
 
 /// How often upkeep looks.

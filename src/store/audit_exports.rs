@@ -15,10 +15,12 @@ use super::schema::{audit_log_export_chunks, audit_log_exports};
 mod clearing;
 mod proofs;
 mod scope;
+mod turns;
 
 pub use clearing::{clear, clearing_of, expire, take_all_of, withdraw};
 pub use proofs::{Span, authorities, changed_since, redacted_leaves, shown_among, span};
 pub use scope::Scope;
+pub use turns::{count_failure, due, give_up};
 
 use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
 use crate::domain::page::{Cursor, PageQuery};
@@ -101,26 +103,6 @@ pub async fn page(
     Ok(statement.load(conn).await?)
 }
 
-/// The jobs that there is something to do for, oldest first: which environments have work.
-///
-/// Shape: one look at a partial index that holds these jobs alone, so asking often costs next to nothing.
-pub async fn pending(
-    conn: &mut Conn,
-    limit: i64,
-) -> Result<Vec<(EnvironmentId, AuditLogExportId)>, StoreError> {
-    Ok(audit_log_exports::table
-        .filter(
-            audit_log_exports::state
-                .eq("pending")
-                .or(audit_log_exports::clearing),
-        )
-        .order(audit_log_exports::created_at)
-        .limit(limit)
-        .select((audit_log_exports::environment_id, audit_log_exports::id))
-        .load(conn)
-        .await?)
-}
-
 /// Takes one job for this transaction, pending or with chunks to delete; `None` when there is nothing to do, or
 /// another server is at it.
 pub async fn take(
@@ -170,7 +152,9 @@ pub async fn advance(
             audit_log_exports::entries.eq(row.entries),
             audit_log_exports::updated_at.eq(row.updated_at),
             audit_log_exports::authorities_through.eq(row.authorities_through),
+            audit_log_exports::failures.eq(0),
             audit_log_exports::clearing.eq(row.clearing),
+            audit_log_exports::relies_from.eq(row.relies_from),
         ))
         .execute(conn)
         .await?;

@@ -9,7 +9,6 @@
 
 use diesel_async::AsyncConnection;
 
-use super::fail;
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::time::Clock;
 use crate::ingest::checkpoint_within;
@@ -45,8 +44,7 @@ pub(super) async fn begin(
         let later = taken.filter(|taken| taken.size > covered);
         let Some(checkpoint) = later else {
             let fault = "entries name lost leaves and are not in the tree";
-            fail(conn, row, fault).await?;
-            return Ok(true);
+            return Err(StoreError::corrupt(fault));
         };
         let scope = Scope::of(&row)?;
         row.cover(scope.filter, checkpoint.note, checkpoint.size, span)?;

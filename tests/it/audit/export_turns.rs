@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidings::store::audit_exports;
 use tidings::upkeep;
 
 use super::trail::{DAY, Trail};
-use crate::harness::Client;
+use crate::harness::{Client, minutes};
 
 fn everything(organization: &str) -> Value {
     json!({ "organization_id": organization, "range_start": "2026-01-01", "range_end": "2030-01-01" })
@@ -21,6 +22,83 @@ async fn ask(client: &Client, organization: &str) -> String {
 
 async fn state(trail: &Trail, id: &str) -> Value {
     trail.show(id).await["state"].clone()
+}
+
+async fn count(trail: &Trail, table: &str) -> i64 {
+    let sql = trail.platform.sql().await;
+    let count = format!("SELECT count(*) FROM {table}");
+    sql.query_one(&count, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_fails_again_and_again_ends_and_the_others_are_made() {
+    let mut trail = Trail::new().await;
+    trail.record(3).await;
+    let client = trail.platform.client();
+    let stuck = ask(client, &trail.name).await;
+    let sql = trail.platform.sql().await;
+    let id = "SELECT id::text FROM audit_log_exports";
+    let id: String = sql.query_one(id, &[]).await.unwrap().get(0);
+    let refuse = format!(
+        "ALTER TABLE audit_log_export_chunks ADD CONSTRAINT refused CHECK (export_id <> '{id}')"
+    );
+    sql.batch_execute(&refuse).await.unwrap();
+    let other = ask(client, &trail.name).await;
+    let (store, clock) = (trail.platform.store(), &trail.platform.clock);
+
+    let mut turns = Vec::new();
+    for _ in 0..5 {
+        let failed = upkeep::exports::make_pending(store, clock).await.is_err();
+        let at_once = upkeep::exports::make_pending(store, clock).await.is_err();
+        turns.push((failed, at_once, state(&trail, &stuck).await));
+        clock.advance(minutes(3));
+    }
+
+    assert_eq!(state(&trail, &other).await, "ready");
+    let pending = (true, false, json!("pending"));
+    assert_eq!(turns[..4], [const { () }; 4].map(|()| pending.clone()));
+    assert_eq!(turns[4], (false, false, json!("error")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_does_not_read_back_is_an_error_without_a_file_and_the_list_is_shown() {
+    let mut trail = Trail::new().await;
+    trail.record(2_000).await;
+    let id = trail.ask(json!({})).await;
+    assert!(trail.write_chunk(&id).await);
+    let sql = trail.platform.sql().await;
+    let edit = "UPDATE audit_log_exports SET filter = '{'";
+    sql.execute(edit, &[]).await.unwrap();
+    let before = count(&trail, "audit_log_export_chunks").await;
+
+    trail.make().await;
+
+    let list = trail.platform.client().get("/audit_logs/exports").await;
+    assert_eq!(list.expect(200)["data"][0]["state"], "error");
+    let after = count(&trail, "audit_log_export_chunks").await;
+    assert_eq!((before, after), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tenants_many_exports_leave_another_its_turn() {
+    let trail = Trail::new().await;
+    for _ in 0..17 {
+        ask(trail.platform.client(), &trail.name).await;
+    }
+    let foreign = trail.platform.foreign_client().await;
+    let organization = foreign
+        .post("/organizations", &json!({ "name": "Late" }))
+        .await;
+    let organization = organization.expect(201);
+    let theirs = ask(&foreign, organization["id"].as_str().unwrap()).await;
+
+    let mut conn = trail.platform.store().conn().await.unwrap();
+    let now = trail.platform.clock.now();
+    let due = audit_exports::due(&mut conn, now, Vec::new(), 16).await;
+
+    let due = due.unwrap();
+    assert_eq!(due.len(), 2, "one of each: {due:?}");
+    assert!(due.iter().any(|(_, id)| id.to_string() == theirs));
 }
 
 #[tokio::test(flavor = "multi_thread")]
