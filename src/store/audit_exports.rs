@@ -18,7 +18,7 @@ mod scope;
 mod turns;
 
 pub use clearing::{clear, clearing_of, expire, take_all_of, withdraw};
-pub use proofs::{Span, authorities, changed_since, redacted_leaves, shown_among, span};
+pub use proofs::{Span, authorities, changed_since, entries, redacted_leaves, shown_among, span};
 pub use scope::Scope;
 pub use turns::{count_failure, due, give_up};
 

@@ -36,6 +36,10 @@ const CHUNKS_BITE: i64 = 16;
 /// Entries that are read at a time: a few until their size is known, then about a chunk's worth.
 const FIRST_PAGE: i64 = 100;
 const PAGE_MAX: i64 = 1_000;
+/// Leaves that one statement looks at, however few of them the export holds.
+const WINDOW: i64 = 10_000;
+/// Leaves that one turn looks at.
+const TURN_LEAVES: i64 = 100_000;
 
 /// What came of one turn.
 enum Turn {

@@ -80,6 +80,33 @@ async fn an_export_that_does_not_read_back_is_an_error_without_a_file_and_the_li
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_turn_looks_at_so_many_entries_however_few_are_in_the_export() {
+    let mut trail = Trail::new().await;
+    trail.record(2).await;
+    let sql = trail.platform.sql().await;
+    let far = "UPDATE audit_log_entries SET leaf_index = 250000 WHERE leaf_index = 1";
+    let size = "UPDATE audit_log_trees SET size = 250001 WHERE size = 2";
+    sql.batch_execute(&format!("{far};{size}")).await.unwrap();
+    let id = ask(trail.platform.client(), &trail.name).await;
+
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        assert!(trail.write_chunk(&id).await);
+        let export = trail.show(&id).await;
+        turns.push((
+            export["state"].clone(),
+            export["progress"]["entries"].clone(),
+        ));
+    }
+
+    let seen = [("pending", 1), ("pending", 1), ("ready", 2)];
+    assert_eq!(
+        turns,
+        seen.map(|(state, entries)| (json!(state), json!(entries)))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_tenants_many_exports_leave_another_its_turn() {
     let trail = Trail::new().await;
     for _ in 0..17 {

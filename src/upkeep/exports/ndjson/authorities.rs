@@ -4,6 +4,7 @@
 //! the runs of redacted entries that the export holds, as the verifier's does. Does not judge: a redacted entry
 //! that nobody names is written as it is, and the verifier finds it.
 
+use super::super::WINDOW;
 use super::proofs::Proofs;
 use super::{Entry, Work, line};
 use crate::domain::audit::{
@@ -15,8 +16,6 @@ use crate::store::{Conn, StoreError};
 
 /// Authorities that are read at a time.
 const PAGE: i64 = 100;
-/// Redacted leaves that are read at a time.
-const LEAVES: i64 = 10_000;
 
 pub(super) enum Outcome {
     Full,
@@ -79,10 +78,21 @@ async fn push(conn: &mut Conn, work: &mut Work<'_>, page: &[Entry]) -> Result<()
     Ok(())
 }
 
+/// The next entries that name redacted leaves; none when there are no more.
 async fn next(conn: &mut Conn, work: &Work<'_>, after: i64) -> Result<Vec<Entry>, StoreError> {
     let (environment, organization) = (work.row.environment_id, work.row.organization_id);
-    let between = (after, work.size);
-    audit_exports::authorities(conn, environment, organization, between, PAGE).await
+    let mut after = after;
+    while after + 1 < work.size {
+        let end = work.size.min(after + 1 + WINDOW);
+        let between = (after, end);
+        let page = audit_exports::authorities(conn, environment, organization, between, PAGE);
+        let page = page.await?;
+        if !page.is_empty() {
+            return Ok(page);
+        }
+        after = end - 1;
+    }
+    Ok(Vec::new())
 }
 
 /// Those that the export does not hold by itself.
@@ -104,21 +114,18 @@ async fn outside(
 /// The redacted leaves that the export holds.
 async fn redacted(conn: &mut Conn, work: &Work<'_>) -> Result<LeafSet, StoreError> {
     let mut set = LeafSet::default();
-    let mut after = work.scope.first - 1;
-    loop {
-        let between = (after, work.scope.size);
-        let environment = work.row.environment_id;
-        let filter = &work.scope.filter;
-        let page =
-            audit_exports::redacted_leaves(conn, environment, filter, between, LEAVES).await?;
-        let Some(&last) = page.last() else {
-            return Ok(set);
-        };
-        for leaf in page {
+    let (environment, scope) = (work.row.environment_id, &work.scope);
+    let mut after = scope.first - 1;
+    while after + 1 < scope.size {
+        let end = scope.size.min(after + 1 + WINDOW);
+        let between = (after, end);
+        let page = audit_exports::redacted_leaves(conn, environment, &scope.filter, between);
+        for leaf in page.await? {
             set.insert(leaf.unsigned_abs());
         }
-        after = last;
+        after = end - 1;
     }
+    Ok(set)
 }
 
 /// Whether an entry that the export may have had to show has expired since the checkpoint was taken.
