@@ -61,6 +61,8 @@ pub(super) async fn fill(
     };
     if first {
         work.push_header()?;
+        // Before any entry is read: what is lost of these later may be missed.
+        work.row.relies_from = Some(authorities::first(conn, &work).await?);
     }
     let mut done = work.row.authorities_through.is_some() || work.entries(conn).await?;
     if done && !work.scope.is_whole(size) {
