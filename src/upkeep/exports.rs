@@ -20,6 +20,8 @@ mod anew;
 mod csv;
 mod ndjson;
 
+use anew::Overtaken;
+
 /// How often a server looks for what another one has left; its own exports wake it at once.
 const POLL: Duration = Duration::from_millis(500);
 /// How long a server waits after a failure.
@@ -47,8 +49,8 @@ enum Turn {
     Moved,
     /// Another server is at it, or it is done.
     Passed,
-    /// The trail has lost something that the export's checkpoint still shows.
-    Overtaken,
+    /// The trail has lost something that the export's checkpoint, of this size, still shows.
+    Overtaken(Option<i64>),
 }
 
 /// What a turn is to add to an export.
@@ -155,7 +157,19 @@ async fn turn(
     match turn {
         Turn::Moved => Ok(true),
         Turn::Passed => Ok(false),
-        Turn::Overtaken => anew::begin(conn, store, clock, environment, id).await,
+        Turn::Overtaken(size) => {
+            anew::begin(
+                conn,
+                store,
+                clock,
+                &Overtaken {
+                    environment,
+                    id,
+                    size,
+                },
+            )
+            .await
+        }
     }
 }
 
@@ -186,7 +200,7 @@ async fn settle(conn: &mut Conn, clock: &Clock, mut row: ExportRow) -> Result<Tu
         None => return Err(StoreError::corrupt(format!("format of {}", row.id))),
     };
     let Filled::Chunk(bytes) = filled else {
-        return Ok(Turn::Overtaken);
+        return Ok(Turn::Overtaken(row.checkpoint_size));
     };
     let chunk = (!bytes.is_empty()).then_some((number, bytes.as_slice()));
     audit_exports::advance(conn, &row, chunk).await?;

@@ -15,23 +15,41 @@ use crate::ingest::checkpoint_within;
 use crate::store::audit_exports::{self, ExportRow, Scope, Span};
 use crate::store::{Conn, Store, StoreError, events};
 
+/// An export whose checkpoint, of this size, is too old.
+pub(super) struct Overtaken {
+    pub(super) environment: EnvironmentId,
+    pub(super) id: AuditLogExportId,
+    pub(super) size: Option<i64>,
+}
+
 /// Begins an export anew; answers whether it was there to be taken.
+///
+/// Shape: its range does not grow. What was recorded later than what it was to hold is not in it, even where the
+/// range ends in the future.
 pub(super) async fn begin(
     conn: &mut Conn,
     store: &Store,
     clock: &Clock,
-    environment: EnvironmentId,
-    id: AuditLogExportId,
+    overtaken: &Overtaken,
 ) -> Result<bool, StoreError> {
+    let (environment, id) = (overtaken.environment, overtaken.id);
     let Some(row) = audit_exports::find(conn, environment, id).await? else {
         return Ok(false);
     };
-    let span = span(conn, &row).await?;
+    let first = Scope::of(&row)?;
+    let span = span(conn, &row).await?.map(|span| Span {
+        end: span.end.min(first.size),
+        ..span
+    });
     conn.transaction(async |conn| {
         let lock = events::lock(conn, environment).await?;
         let Some(mut row) = audit_exports::take(conn, environment, id).await? else {
             return Ok(false);
         };
+        if row.checkpoint_size != overtaken.size {
+            // Another server has begun it anew.
+            return Ok(true);
+        }
         if row.clearing {
             return Ok(true);
         }
@@ -46,8 +64,7 @@ pub(super) async fn begin(
             let fault = "entries name lost leaves and are not in the tree";
             return Err(StoreError::corrupt(fault));
         };
-        let scope = Scope::of(&row)?;
-        row.cover(scope.filter, checkpoint.note, checkpoint.size, span)?;
+        row.cover(first.filter, checkpoint.note, checkpoint.size, span)?;
         audit_exports::restart(conn, &row).await?;
         tracing::info!(export = %id, "an export begins anew: its trail has lost entries");
         Ok(true)

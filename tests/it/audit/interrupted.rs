@@ -8,7 +8,7 @@ use tidings::domain::time;
 
 use super::redaction::redact;
 use super::trail::{DAY, Trail};
-use crate::harness::TestPlatform;
+use crate::harness::{TestPlatform, eventually};
 
 /// Entries that make several chunks with their proofs.
 const ENTRIES: u64 = 2_000;
@@ -134,6 +134,42 @@ async fn an_entry_that_names_leaves_and_is_in_no_tree_makes_the_export_fail_alou
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_workers_that_both_see_a_redaction_begin_the_export_anew_once() {
+    let mut trail = Trail::new().await;
+    trail.record(ENTRIES).await;
+    let id = trail.ask(json!({})).await;
+    assert!(trail.write_chunk(&id).await);
+    redact(&trail, &[1, 1_999]).await;
+    let (holder, watcher) = (trail.platform.sql().await, trail.platform.sql().await);
+    let hold = "BEGIN; SELECT 1 FROM event_sequences FOR UPDATE";
+    holder.batch_execute(hold).await.unwrap();
+    let waits = async |workers: i64| {
+        eventually("workers wait for the environment", async || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                           AND datname = current_database()";
+            let waiting: i64 = watcher.query_one(waiting, &[]).await.unwrap().get(0);
+            (waiting == workers).then_some(())
+        })
+        .await;
+    };
+
+    let second = async {
+        waits(1).await;
+        trail.write_chunk(&id).await
+    };
+    let release = async {
+        waits(2).await;
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(trail.write_chunk(&id), second, release);
+    trail.make().await;
+
+    let report = trail.verify(&trail.fetch(&id).await).await;
+    assert_eq!(report.verdict, Verdict::Intact, "{report}");
+    assert_eq!(report.entries, ENTRIES + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_expires_before_the_range_of_an_export_leaves_it_as_it_is() {
     let mut trail = Trail::new().await;
     trail.record(10).await;
@@ -177,6 +213,27 @@ async fn a_redacted_entry_that_expires_once_it_is_written_keeps_its_authority() 
     assert_eq!(report.entries, ENTRIES + 10);
     assert_eq!(text.matches("\"redacted\":true").count(), 1);
     assert_eq!(text.matches("{\"authority\"").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beginning_anew_takes_nothing_in_that_was_recorded_after_the_request() {
+    let mut trail = Trail::new().await;
+    let start = time::to_text(trail.platform.clock.now());
+    trail.record(ENTRIES).await;
+    let range = json!({ "range_start": start, "range_end": "2100-01-01" });
+    let id = trail.ask(range).await;
+    assert!(trail.write_chunk(&id).await);
+
+    trail.record(5).await;
+    redact(&trail, &[1, 1_999]).await;
+    trail.make().await;
+
+    let text = trail.fetch(&id).await;
+    let report = trail.verify(&text).await;
+    assert_eq!(report.verdict, Verdict::Intact, "{report}");
+    assert_eq!(text.matches("\"redacted\":true").count(), 2);
+    let progress = &trail.show(&id).await["progress"];
+    assert_eq!(progress, &json!({ "entries": ENTRIES, "total": ENTRIES }));
 }
 
 /// The checkpoint that a file is held against.
