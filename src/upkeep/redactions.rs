@@ -16,6 +16,7 @@ use diesel_async::AsyncConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::exports;
+use super::put_off::PutOff;
 use crate::domain::audit::{AuditEntry, LeafSet};
 use crate::domain::audit_redaction::{RedactionFilter, RedactionState, redaction_entries};
 use crate::domain::delivery::CancelReason;
@@ -33,7 +34,7 @@ use crate::store::{
 const POLL: Duration = Duration::from_millis(500);
 /// How long a server waits after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Redactions that take turns.
+/// Redactions that take turns, one of each environment.
 const TURNS: i64 = 16;
 /// Entries that one transaction redacts: few, because nothing is recorded meanwhile.
 pub const BITE: i64 = 200;
@@ -63,19 +64,22 @@ pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
 /// Errors: the last that was met; the other redactions have gone on.
 pub async fn redact_pending(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let mut conn = store.conn().await?;
+    let (mut put_off, mut failed) = (PutOff::new(), Ok(()));
     loop {
-        let (mut moved, mut failed) = (false, Ok(()));
-        for (environment, id) in audit_redactions::pending(&mut conn, TURNS).await? {
+        let due = audit_redactions::due(&mut conn, put_off.jobs(), TURNS).await?;
+        if due.is_empty() {
+            return failed;
+        }
+        for (environment, id) in due {
             match redact_some(&mut conn, clock, environment, id).await {
-                Ok(step) => moved |= step,
+                Ok(true) => {}
+                Ok(false) => put_off.push(id),
                 Err(error) => {
                     tracing::warn!(redaction = %id, error = %error, "a redaction was broken off");
                     failed = Err(error);
+                    put_off.push(id);
                 }
             }
-        }
-        if !moved || failed.is_err() {
-            return failed;
         }
     }
 }
@@ -90,7 +94,16 @@ pub async fn redact_some(
     let Some(seen) = audit_redactions::find(conn, environment, id).await? else {
         return Ok(false);
     };
-    let filter = seen.filter()?;
+    let filter = match seen.filter() {
+        Ok(filter) => filter,
+        Err(error) => {
+            // Whom it is about nobody can tell any more, however often it is tried.
+            tracing::error!(redaction = %id, error = %error, "a redaction cannot be done");
+            let now = installation::time(conn, clock.for_database()).await?;
+            audit_redactions::give_up(conn, environment, id, now).await?;
+            return Ok(true);
+        }
+    };
     // Without the lock: however long it takes to find them, nobody waits.
     let leaves = audit_redactions::candidates(conn, &seen, &filter, BITE).await?;
     let Some(&last) = leaves.last() else {
