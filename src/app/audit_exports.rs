@@ -15,6 +15,7 @@ use crate::domain::audit_export::{Export, ExportFormat, ExportState, NewExport};
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::invalid::Invalid;
+use crate::domain::limits::{EXPORTS_PENDING_MAX, EXPORTS_READY_MAX};
 use crate::domain::page::{Page, PageQuery};
 use crate::ingest::checkpoint_within;
 use crate::store::audit_exports::{self, ExportRow, Scope, Span};
@@ -30,7 +31,8 @@ const LINK_PURPOSE: &str = "audit log export links";
 
 /// Asks for an export. It holds what is recorded now, and nothing later.
 ///
-/// Errors: `NotFound` for the organization, `ExportRangeTooOld` for a range that begins before what is kept.
+/// Errors: `NotFound` for the organization, `ExportRangeTooOld` for a range that begins before what is kept,
+/// `LimitReached`.
 pub async fn create(
     app: &App,
     caller: &Caller,
@@ -46,6 +48,7 @@ pub async fn create(
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }
+            check_room(conn, caller.environment).await?;
             let mut row = pending(app, conn, caller, &new).await?;
             if new.format == ExportFormat::Ndjson {
                 cover(app, conn, &lock, &mut row, span).await?;
@@ -57,6 +60,27 @@ pub async fn create(
         .await?;
     app.store().export_waits();
     shown(app, &created)
+}
+
+/// Nothing is unbounded: neither the work that is asked for nor the files that wait to be fetched.
+async fn check_room(conn: &mut Conn, environment: EnvironmentId) -> Result<(), AppError> {
+    for (state, what, max) in [
+        (
+            ExportState::Pending,
+            "pending audit log exports",
+            EXPORTS_PENDING_MAX,
+        ),
+        (
+            ExportState::Ready,
+            "audit log exports that are ready",
+            EXPORTS_READY_MAX,
+        ),
+    ] {
+        if audit_exports::count(conn, environment, state).await? >= max {
+            return Err(AppError::LimitReached { what, max });
+        }
+    }
+    Ok(())
 }
 
 /// The leaves of a range of times, for a format that has leaves.

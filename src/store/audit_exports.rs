@@ -22,6 +22,7 @@ pub use proofs::{Span, authorities, changed_since, entries, redacted_leaves, sho
 pub use scope::Scope;
 pub use turns::{count_failure, due, give_up};
 
+use crate::domain::audit_export::ExportState;
 use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
 use crate::domain::page::{Cursor, PageQuery};
 
@@ -61,6 +62,20 @@ pub async fn insert(conn: &mut Conn, row: &ExportRow) -> Result<(), StoreError> 
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// How many exports of `environment` are in a state.
+pub async fn count(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    state: ExportState,
+) -> Result<i64, StoreError> {
+    Ok(audit_log_exports::table
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .filter(audit_log_exports::state.eq(state.as_str()))
+        .count()
+        .get_result(conn)
+        .await?)
 }
 
 /// Finds one export of `environment`.

@@ -129,6 +129,37 @@ async fn one_tenants_many_exports_leave_another_its_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn there_is_an_end_to_what_is_asked_for_and_to_what_is_kept() {
+    let trail = Trail::new().await;
+    let client = trail.platform.client();
+    let wanted = everything(&trail.name);
+    ask(client, &trail.name).await;
+    let sql = trail.platform.sql().await;
+    let more = async |count: i32| {
+        let copy = "INSERT INTO audit_log_exports (environment_id, id, organization_id, format, filter, state, \
+                    entries, created_at, updated_at) SELECT environment_id, gen_random_uuid(), organization_id, \
+                    format, filter, state, entries, created_at, updated_at \
+                    FROM (SELECT * FROM audit_log_exports LIMIT 1) AS one, generate_series(1, $1::int4)";
+        sql.execute(copy, &[&count]).await.unwrap();
+    };
+
+    more(98).await;
+    client
+        .post("/audit_logs/exports", &wanted)
+        .await
+        .expect(201);
+    let pending = client.post("/audit_logs/exports", &wanted).await;
+    let ready = "UPDATE audit_log_exports SET state = 'ready'";
+    sql.execute(ready, &[]).await.unwrap();
+    more(900).await;
+    let kept = client.post("/audit_logs/exports", &wanted).await;
+
+    for refused in [pending, kept] {
+        assert_eq!(refused.verdict(), (422, "limit_reached".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exports_expire_past_one_that_somebody_is_at() {
     let trail = Trail::new().await;
     let client = trail.platform.client();
