@@ -8,9 +8,9 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
-use crate::domain::audit::AuditFilter;
+use crate::domain::audit::{Actor, AuditFilter, OwnAction, OwnEntry, Trail};
 use crate::domain::audit_export::{Export, ExportFormat, ExportState, NewExport};
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::idempotency::IdempotencyKey;
@@ -19,7 +19,7 @@ use crate::domain::limits::{EXPORTS_PENDING_MAX, EXPORTS_READY_MAX};
 use crate::domain::page::{Page, PageQuery};
 use crate::ingest::checkpoint_within;
 use crate::store::audit_exports::{self, ExportRow, Scope, Span};
-use crate::store::audit_logs::NO_ORGANIZATION;
+use crate::store::audit_logs::{NO_ORGANIZATION, trail_of};
 use crate::store::events::EnvironmentLock;
 use crate::store::vault::SigningKey;
 use crate::store::{Conn, Store, StoreError, audit_retention, organizations};
@@ -54,12 +54,26 @@ pub async fn create(
                 cover(app, conn, &lock, &mut row, span).await?;
             }
             audit_exports::insert(conn, &row).await?;
+            // After the tree was measured: what asks for an export is not in it.
+            trail::record(app, conn, &lock, &Actor::from(caller), [told(&row)]).await?;
             once::remember(app, conn, caller.environment, key.as_ref(), row.id).await?;
             Ok(row)
         })
         .await?;
     app.store().export_waits();
+    app.handoff().wake();
     shown(app, &created)
+}
+
+/// What the environment's own trail says of an export. Not by what it is filtered: names can be forgotten.
+fn told(row: &ExportRow) -> OwnEntry {
+    let entry = OwnEntry::new(OwnAction::ExportCreated);
+    let entry = match trail_of(row.organization_id) {
+        Trail::Organization(id) => entry.on("organization", id),
+        Trail::Environment => entry.on("environment", row.environment_id),
+    };
+    let entry = entry.on("audit_log_export", row.id);
+    entry.with("format", &*row.format)
 }
 
 /// Nothing is unbounded: neither the work that is asked for nor the files that wait to be fetched.
