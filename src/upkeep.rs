@@ -24,6 +24,7 @@ use crate::store::{
 pub mod audit_retention;
 pub mod checkpoints;
 pub mod exports;
+mod put_off;
 pub mod redactions;
 
 /// How often upkeep looks.
@@ -36,7 +37,7 @@ const BITE: i64 = 1_000;
 const BITES_MAX: usize = 200;
 /// How long the file of an export is kept.
 const EXPORTS_FOR: TimeDelta = TimeDelta::days(7);
-/// Files of exports that one transaction deletes.
+/// Exports that one statement expires.
 const EXPORTS_BITE: i64 = 10;
 
 /// How much longer than its schedule can take a delivery may be put off by its endpoint's breaker, by a narrow lane
@@ -177,7 +178,7 @@ pub async fn sweep(
     Ok(())
 }
 
-/// Deletes the files of exports that were made long enough ago.
+/// Expires exports that ended long enough ago; their files are deleted by whoever makes exports.
 pub async fn expire_exports(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let mut conn = store.conn().await?;
     let before = installation::time(&mut conn, clock.for_database()).await? - EXPORTS_FOR;

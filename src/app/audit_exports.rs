@@ -8,17 +8,18 @@ use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::{AppError, Noun};
-use super::once;
+use super::{once, trail};
 use crate::domain::access::Caller;
-use crate::domain::audit::AuditFilter;
+use crate::domain::audit::{Actor, AuditFilter, OwnAction, OwnEntry, Trail};
 use crate::domain::audit_export::{Export, ExportFormat, ExportState, NewExport};
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::invalid::Invalid;
+use crate::domain::limits::{EXPORTS_PENDING_MAX, EXPORTS_READY_MAX};
 use crate::domain::page::{Page, PageQuery};
 use crate::ingest::checkpoint_within;
 use crate::store::audit_exports::{self, ExportRow, Scope, Span};
-use crate::store::audit_logs::NO_ORGANIZATION;
+use crate::store::audit_logs::{NO_ORGANIZATION, trail_of};
 use crate::store::events::EnvironmentLock;
 use crate::store::vault::SigningKey;
 use crate::store::{Conn, Store, StoreError, audit_retention, organizations};
@@ -30,7 +31,8 @@ const LINK_PURPOSE: &str = "audit log export links";
 
 /// Asks for an export. It holds what is recorded now, and nothing later.
 ///
-/// Errors: `NotFound` for the organization, `ExportRangeTooOld` for a range that begins before what is kept.
+/// Errors: `NotFound` for the organization, `ExportRangeTooOld` for a range that begins before what is kept,
+/// `LimitReached`.
 pub async fn create(
     app: &App,
     caller: &Caller,
@@ -46,17 +48,53 @@ pub async fn create(
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }
+            check_room(conn, caller.environment).await?;
             let mut row = pending(app, conn, caller, &new).await?;
             if new.format == ExportFormat::Ndjson {
                 cover(app, conn, &lock, &mut row, span).await?;
             }
             audit_exports::insert(conn, &row).await?;
+            // After the tree was measured: what asks for an export is not in it.
+            trail::record(app, conn, &lock, &Actor::from(caller), [told(&row)]).await?;
             once::remember(app, conn, caller.environment, key.as_ref(), row.id).await?;
             Ok(row)
         })
         .await?;
     app.store().export_waits();
+    app.handoff().wake();
     shown(app, &created)
+}
+
+/// What the environment's own trail says of an export. Not by what it is filtered: names can be forgotten.
+fn told(row: &ExportRow) -> OwnEntry {
+    let entry = OwnEntry::new(OwnAction::ExportCreated);
+    let entry = match trail_of(row.organization_id) {
+        Trail::Organization(id) => entry.on("organization", id),
+        Trail::Environment => entry.on("environment", row.environment_id),
+    };
+    let entry = entry.on("audit_log_export", row.id);
+    entry.with("format", &*row.format)
+}
+
+/// Nothing is unbounded: neither the work that is asked for nor the files that wait to be fetched.
+async fn check_room(conn: &mut Conn, environment: EnvironmentId) -> Result<(), AppError> {
+    for (state, what, max) in [
+        (
+            ExportState::Pending,
+            "pending audit log exports",
+            EXPORTS_PENDING_MAX,
+        ),
+        (
+            ExportState::Ready,
+            "audit log exports that are ready",
+            EXPORTS_READY_MAX,
+        ),
+    ] {
+        if audit_exports::count(conn, environment, state).await? >= max {
+            return Err(AppError::LimitReached { what, max });
+        }
+    }
+    Ok(())
 }
 
 /// The leaves of a range of times, for a format that has leaves.
@@ -138,6 +176,9 @@ async fn pending(
         checkpoint: None,
         checkpoint_size: None,
         authorities_through: None,
+        failures: 0,
+        clearing: false,
+        relies_from: None,
     })
 }
 
@@ -185,12 +226,7 @@ fn shown(app: &App, row: &ExportRow) -> Result<Export, AppError> {
         format: format(row)?,
         state,
         entries: u64::try_from(row.entries).ok().ok_or_else(corrupt)?,
-        total: row
-            .total()?
-            .map(u64::try_from)
-            .transpose()
-            .ok()
-            .ok_or_else(corrupt)?,
+        total: row.total().map(i64::unsigned_abs),
         url,
         created_at: row.created_at,
         updated_at: row.updated_at,

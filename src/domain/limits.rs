@@ -77,6 +77,9 @@ pub const DESCRIPTION_CHARS_MAX: usize = 2_000;
 pub const AUDIT_BATCH_MAX: usize = 100;
 /// Values of one filter of an export.
 pub const EXPORT_FILTER_VALUES_MAX: usize = 200;
+/// Exports of one environment that are still to be made, and that can be fetched.
+pub const EXPORTS_PENDING_MAX: i64 = 100;
+pub const EXPORTS_READY_MAX: i64 = 1_000;
 /// Values of one condition of a redaction.
 pub const REDACTION_VALUES_MAX: usize = 200;
 /// Characters of a redaction's reason.

@@ -1,7 +1,8 @@
 //! Audit log exports: durable jobs, and their files in chunks.
 //!
 //! Invariant: a chunk and the place it reaches are written in one transaction, so a job that was broken off goes
-//! on after its last chunk, and no entry is in two chunks.
+//! on after its last chunk, and no entry is in two chunks. Chunks that are not the file of an export, pending or
+//! ready, are on their way out: the export is `clearing`.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -11,12 +12,17 @@ use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::{audit_log_export_chunks, audit_log_exports};
 
+mod clearing;
 mod proofs;
 mod scope;
+mod turns;
 
-pub use proofs::{Span, authorities, changed_since, redacted_leaves, shown_among, span};
+pub use clearing::{clear, clearing_of, expire, take_all_of, withdraw};
+pub use proofs::{Span, authorities, changed_since, entries, redacted_leaves, shown_among, span};
 pub use scope::Scope;
+pub use turns::{count_failure, due, give_up};
 
+use crate::domain::audit_export::ExportState;
 use crate::domain::id::{AuditLogExportId, EnvironmentId, OrganizationId};
 use crate::domain::page::{Cursor, PageQuery};
 
@@ -41,6 +47,12 @@ pub struct ExportRow {
     pub checkpoint_size: Option<i64>,
     /// How far authorities were looked for; `None` until the entries are written.
     pub authorities_through: Option<i64>,
+    /// Turns in a row that have failed for a reason that may pass.
+    pub failures: i32,
+    /// Its chunks are to be deleted; until they are gone nothing is written.
+    pub clearing: bool,
+    /// The first entry that the file may rest on without holding it; `None` before it was looked for.
+    pub relies_from: Option<i64>,
 }
 
 /// Inserts a job.
@@ -50,6 +62,20 @@ pub async fn insert(conn: &mut Conn, row: &ExportRow) -> Result<(), StoreError> 
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// How many exports of `environment` are in a state.
+pub async fn count(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    state: ExportState,
+) -> Result<i64, StoreError> {
+    Ok(audit_log_exports::table
+        .filter(audit_log_exports::environment_id.eq(environment))
+        .filter(audit_log_exports::state.eq(state.as_str()))
+        .count()
+        .get_result(conn)
+        .await?)
 }
 
 /// Finds one export of `environment`.
@@ -92,23 +118,8 @@ pub async fn page(
     Ok(statement.load(conn).await?)
 }
 
-/// The jobs that are not done, oldest first: which environments have work.
-///
-/// Shape: one look at a partial index that holds pending jobs alone, so asking often costs next to nothing.
-pub async fn pending(
-    conn: &mut Conn,
-    limit: i64,
-) -> Result<Vec<(EnvironmentId, AuditLogExportId)>, StoreError> {
-    Ok(audit_log_exports::table
-        .filter(audit_log_exports::state.eq("pending"))
-        .order(audit_log_exports::created_at)
-        .limit(limit)
-        .select((audit_log_exports::environment_id, audit_log_exports::id))
-        .load(conn)
-        .await?)
-}
-
-/// Takes one pending job for this transaction; `None` when it is done or another server has it.
+/// Takes one job for this transaction, pending or with chunks to delete; `None` when there is nothing to do, or
+/// another server is at it.
 pub async fn take(
     conn: &mut Conn,
     environment: EnvironmentId,
@@ -117,7 +128,11 @@ pub async fn take(
     Ok(audit_log_exports::table
         .filter(audit_log_exports::environment_id.eq(environment))
         .filter(audit_log_exports::id.eq(id))
-        .filter(audit_log_exports::state.eq("pending"))
+        .filter(
+            audit_log_exports::state
+                .eq("pending")
+                .or(audit_log_exports::clearing),
+        )
         .for_update()
         .skip_locked()
         .select(ExportRow::as_select())
@@ -152,21 +167,19 @@ pub async fn advance(
             audit_log_exports::entries.eq(row.entries),
             audit_log_exports::updated_at.eq(row.updated_at),
             audit_log_exports::authorities_through.eq(row.authorities_through),
+            audit_log_exports::failures.eq(0),
+            audit_log_exports::clearing.eq(row.clearing),
+            audit_log_exports::relies_from.eq(row.relies_from),
         ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Begins an export anew: what was written of it goes, and `row` says what it is to hold now.
+/// Begins an export anew: what was written of it is to go, and `row` says what it is to hold now.
 ///
 /// Shape: the caller has taken the export in this transaction, after the environment's lock.
 pub async fn restart(conn: &mut Conn, row: &ExportRow) -> Result<(), StoreError> {
-    diesel::delete(audit_log_export_chunks::table)
-        .filter(audit_log_export_chunks::environment_id.eq(row.environment_id))
-        .filter(audit_log_export_chunks::export_id.eq(row.id))
-        .execute(conn)
-        .await?;
     diesel::update(audit_log_exports::table)
         .filter(audit_log_exports::environment_id.eq(row.environment_id))
         .filter(audit_log_exports::id.eq(row.id))
@@ -195,7 +208,7 @@ pub async fn chunk_count(
     Ok(last.map_or(0, |last| last + 1))
 }
 
-/// Reads one chunk.
+/// Reads one chunk of an export that is ready.
 pub async fn chunk(
     conn: &mut Conn,
     environment: EnvironmentId,
@@ -203,42 +216,17 @@ pub async fn chunk(
     number: i32,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(audit_log_export_chunks::table
+        .inner_join(
+            audit_log_exports::table.on(audit_log_exports::environment_id
+                .eq(audit_log_export_chunks::environment_id)
+                .and(audit_log_exports::id.eq(audit_log_export_chunks::export_id))),
+        )
         .filter(audit_log_export_chunks::environment_id.eq(environment))
         .filter(audit_log_export_chunks::export_id.eq(id))
         .filter(audit_log_export_chunks::number.eq(number))
+        .filter(audit_log_exports::state.eq("ready"))
         .select(audit_log_export_chunks::bytes)
         .first(conn)
         .await
         .optional()?)
-}
-
-/// Expires exports that were ready before `before`, and deletes their chunks; answers how many exports that were.
-///
-/// Shape: the caller owns the transaction, so that no export is ready without its file.
-pub async fn expire(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<usize, StoreError> {
-    let old: Vec<AuditLogExportId> = audit_log_exports::table
-        .filter(audit_log_exports::environment_id.eq(environment))
-        .filter(audit_log_exports::state.eq("ready"))
-        .filter(audit_log_exports::updated_at.lt(before))
-        .limit(limit)
-        .select(audit_log_exports::id)
-        .load(conn)
-        .await?;
-    diesel::update(audit_log_exports::table)
-        .filter(audit_log_exports::environment_id.eq(environment))
-        .filter(audit_log_exports::id.eq_any(&old))
-        .set(audit_log_exports::state.eq("expired"))
-        .execute(conn)
-        .await?;
-    diesel::delete(audit_log_export_chunks::table)
-        .filter(audit_log_export_chunks::environment_id.eq(environment))
-        .filter(audit_log_export_chunks::export_id.eq_any(&old))
-        .execute(conn)
-        .await?;
-    Ok(old.len())
 }

@@ -1,4 +1,4 @@
-//! Audit logs: entries, read one by one, in pages and for exports.
+//! Audit logs: entries, read one by one and in pages; `audit_exports` reads those of an export.
 //!
 //! Invariant: a search sees names and metadata as plain words. Does not write: `audit_entries` does.
 
@@ -151,27 +151,4 @@ pub struct ExportRow {
     pub object: String,
     pub salts: Option<Vec<u8>>,
     pub commitments: Option<Vec<u8>>,
-}
-
-/// Reads entries of an export after the leaf `after`, in the order of the tree.
-pub async fn export_page(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    filter: &AuditFilter,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<ExportRow>, StoreError> {
-    let rows = filtered(environment, filter)
-        .filter(audit_log_entries::leaf_index.gt(after))
-        .order(audit_log_entries::leaf_index)
-        .limit(limit)
-        .select((
-            audit_log_entries::leaf_index,
-            audit_log_entries::object,
-            audit_log_entries::salts,
-            audit_log_entries::commitments,
-        ))
-        .load(conn)
-        .await?;
-    Ok(rows)
 }

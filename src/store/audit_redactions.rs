@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Uuid};
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
@@ -140,23 +141,56 @@ pub async fn page(
     Ok(statement.load(conn).await?)
 }
 
-/// The jobs that are not done, oldest first: which environments have work.
+#[derive(QueryableByName)]
+struct Next {
+    #[diesel(sql_type = Uuid)]
+    environment_id: EnvironmentId,
+    #[diesel(sql_type = Uuid)]
+    id: AuditLogRedactionId,
+}
+
+/// The jobs that are next, without `put_off`: one of each environment, those first whose last part was longest ago.
 ///
 /// Shape: one look at a partial index that holds pending jobs alone, so asking often costs next to nothing.
-pub async fn pending(
+pub async fn due(
     conn: &mut Conn,
+    put_off: Vec<AuditLogRedactionId>,
     limit: i64,
 ) -> Result<Vec<(EnvironmentId, AuditLogRedactionId)>, StoreError> {
-    Ok(audit_log_redactions::table
+    let next: Vec<Next> = diesel::sql_query(
+        "SELECT environment_id, id FROM (SELECT DISTINCT ON (environment_id) environment_id, id, updated_at \
+         FROM audit_log_redactions WHERE state = 'pending' AND id <> ALL($1) \
+         ORDER BY environment_id, updated_at, id) AS next ORDER BY updated_at, id LIMIT $2",
+    )
+    .bind::<Array<Uuid>, _>(put_off)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    Ok(next
+        .into_iter()
+        .map(|next| (next.environment_id, next.id))
+        .collect())
+}
+
+/// Ends a job that cannot be done.
+pub async fn give_up(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    id: AuditLogRedactionId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::update(audit_log_redactions::table)
+        .filter(audit_log_redactions::environment_id.eq(environment))
+        .filter(audit_log_redactions::id.eq(id))
         .filter(audit_log_redactions::state.eq("pending"))
-        .order(audit_log_redactions::created_at)
-        .limit(limit)
-        .select((
-            audit_log_redactions::environment_id,
-            audit_log_redactions::id,
+        .set((
+            audit_log_redactions::state.eq("error"),
+            audit_log_redactions::updated_at.eq(now),
+            audit_log_redactions::finished_at.eq(now),
         ))
-        .load(conn)
-        .await?)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// The next leaves whose entries seem to match and are not redacted, in the order of the tree, at most `limit`.

@@ -2,11 +2,10 @@
 //!
 //! Invariant: called under the environment's lock, all in one transaction: whoever reads afterwards finds the
 //! redacted form everywhere, or nothing. This is the one place that changes an event. Deliveries are cancelled by
-//! `outbox`. What is on its way to a receiver, in a backup or in a file that somebody fetched is out of reach.
+//! `outbox`, files of exports withdrawn by `audit_exports`. What is on its way to a receiver, in a backup or in a file that somebody fetched is out of reach.
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bytea, Text, Timestamptz, Uuid};
+use diesel::sql_types::{Array, Bytea, Text, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
@@ -170,44 +169,6 @@ pub async fn forget_answers_to(
     )
     .bind::<Uuid, _>(environment)
     .bind::<Array<Uuid>, _>(deliveries)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Deletes the files of a trail's exports, and the names that those were filtered by. What is ready expires; what is
-/// pending begins anew, and keeps its filter until it is made.
-///
-/// Shape: waits for who is writing a chunk. Nobody can ask for another export meanwhile: that takes the
-/// environment's lock.
-pub async fn withdraw_exports(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    organization: OrganizationId,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    diesel::sql_query(
-        "UPDATE audit_log_exports SET \
-         state = CASE state WHEN 'ready' THEN 'expired' ELSE state END, \
-         written_through = CASE state WHEN 'pending' THEN NULL ELSE written_through END, \
-         authorities_through = CASE state WHEN 'pending' THEN NULL ELSE authorities_through END, \
-         entries = CASE state WHEN 'pending' THEN 0 ELSE entries END, \
-         filter = CASE state WHEN 'pending' THEN filter \
-                  ELSE (filter::jsonb || '{\"actor_names\": []}'::jsonb)::text END, \
-         updated_at = $3 WHERE environment_id = $1 AND organization_id = $2",
-    )
-    .bind::<Uuid, _>(environment)
-    .bind::<Uuid, _>(organization)
-    .bind::<Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    diesel::sql_query(
-        "DELETE FROM audit_log_export_chunks USING audit_log_exports AS export \
-         WHERE audit_log_export_chunks.environment_id = $1 AND export.environment_id = $1 \
-         AND export.organization_id = $2 AND audit_log_export_chunks.export_id = export.id",
-    )
-    .bind::<Uuid, _>(environment)
-    .bind::<Uuid, _>(organization)
     .execute(conn)
     .await?;
     Ok(())

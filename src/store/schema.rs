@@ -119,6 +119,9 @@ diesel::table! {
         checkpoint -> Nullable<Text>,
         checkpoint_size -> Nullable<Int8>,
         authorities_through -> Nullable<Int8>,
+        failures -> Int4,
+        clearing -> Bool,
+        relies_from -> Nullable<Int8>,
     }
 }
 
@@ -350,3 +353,4 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(organization_domains, organizations);
+diesel::allow_tables_to_appear_in_same_query!(audit_log_export_chunks, audit_log_exports,);

@@ -2,10 +2,12 @@
 //!
 //! Invariant: a part of a redaction is one transaction under the environment's lock and the tree's: the entries, their
 //! events in the feed, what is owed and what was answered of those, the trail's exports, and the entry that names
-//! the leaves. So a job that is broken off goes on where it was, on whichever server, and none is done twice.
+//! the leaves. So a job that is broken off goes on where it was, on whichever server, and none is done twice. Whoever
+//! writes a chunk of such an export is waited for before the environment's lock is taken, never with it in hand.
 //!
-//! A job is done when nothing can be sent any more of what it has erased: what a worker had in hand when its delivery
-//! was cancelled, it may send until its lease ends, and not longer.
+//! A job is done when nothing can be fetched or sent any more of what it has erased. The chunks of the exports that it
+//! has withdrawn are deleted after its last part, a few at a time. What a worker had in hand when its delivery was
+//! cancelled, it may send until its lease ends, and not longer.
 
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 use tokio_util::sync::CancellationToken;
 
+use super::exports;
+use super::put_off::PutOff;
 use crate::domain::audit::{AuditEntry, LeafSet};
 use crate::domain::audit_redaction::{RedactionFilter, RedactionState, redaction_entries};
 use crate::domain::delivery::CancelReason;
@@ -23,14 +27,14 @@ use crate::ingest::record_entries_within;
 use crate::store::audit_redactions::{self, RedactionRow};
 use crate::store::erasure::{self, Redacted, WholeRow};
 use crate::store::{
-    Conn, Store, StoreError, audit_logs, audit_trees, events, installation, outbox,
+    Conn, Store, StoreError, audit_exports, audit_logs, audit_trees, events, installation, outbox,
 };
 
 /// How often a server looks for what another one has left; its own redactions wake it at once.
 const POLL: Duration = Duration::from_millis(500);
 /// How long a server waits after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Redactions that take turns.
+/// Redactions that take turns, one of each environment.
 const TURNS: i64 = 16;
 /// Entries that one transaction redacts: few, because nothing is recorded meanwhile.
 pub const BITE: i64 = 200;
@@ -60,19 +64,22 @@ pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
 /// Errors: the last that was met; the other redactions have gone on.
 pub async fn redact_pending(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let mut conn = store.conn().await?;
+    let (mut put_off, mut failed) = (PutOff::new(), Ok(()));
     loop {
-        let (mut moved, mut failed) = (false, Ok(()));
-        for (environment, id) in audit_redactions::pending(&mut conn, TURNS).await? {
+        let due = audit_redactions::due(&mut conn, put_off.jobs(), TURNS).await?;
+        if due.is_empty() {
+            return failed;
+        }
+        for (environment, id) in due {
             match redact_some(&mut conn, clock, environment, id).await {
-                Ok(step) => moved |= step,
+                Ok(true) => {}
+                Ok(false) => put_off.push(id),
                 Err(error) => {
                     tracing::warn!(redaction = %id, error = %error, "a redaction was broken off");
                     failed = Err(error);
+                    put_off.push(id);
                 }
             }
-        }
-        if !moved || failed.is_err() {
-            return failed;
         }
     }
 }
@@ -87,13 +94,23 @@ pub async fn redact_some(
     let Some(seen) = audit_redactions::find(conn, environment, id).await? else {
         return Ok(false);
     };
-    let filter = seen.filter()?;
+    let filter = match seen.filter() {
+        Ok(filter) => filter,
+        Err(error) => {
+            // Whom it is about nobody can tell any more, however often it is tried.
+            tracing::error!(redaction = %id, error = %error, "a redaction cannot be done");
+            let now = installation::time(conn, clock.for_database()).await?;
+            audit_redactions::give_up(conn, environment, id, now).await?;
+            return Ok(true);
+        }
+    };
     // Without the lock: however long it takes to find them, nobody waits.
     let leaves = audit_redactions::candidates(conn, &seen, &filter, BITE).await?;
     let Some(&last) = leaves.last() else {
-        return finish(conn, clock, environment, id).await;
+        return finish(conn, clock, &seen).await;
     };
     conn.transaction(async |conn| {
+        audit_exports::take_all_of(conn, environment, seen.organization_id).await?;
         let lock = events::lock(conn, environment).await?;
         audit_trees::lock(conn, environment, &[seen.organization_id]).await?;
         let Some(mut job) = audit_redactions::take(conn, environment, id).await? else {
@@ -107,6 +124,11 @@ pub async fn redact_some(
         job.looked_through = Some(last);
         let found = Matching::find(conn, &mut job, &filter, &leaves).await?;
         if !found.entries.is_empty() {
+            let (trail, now) = (job.organization_id, job.updated_at);
+            if !audit_exports::withdraw(conn, environment, trail, now).await? {
+                // Somebody is at an export that was asked for in between. Nothing is changed; once more.
+                return Ok(true);
+            }
             found.erase(conn, &mut job).await?;
             let trail = audit_logs::trail_of(job.organization_id);
             let entries = redaction_entries(trail, id, &found.leaves, job.updated_at);
@@ -179,8 +201,7 @@ impl Matching {
                 job.held_until = job.held_until.max(Some(until));
             }
         }
-        erasure::forget_answers(conn, environment, &ids).await?;
-        erasure::withdraw_exports(conn, environment, job.organization_id, job.updated_at).await
+        erasure::forget_answers(conn, environment, &ids).await
     }
 
     /// The bodies of those events that are still in the feed.
@@ -205,13 +226,14 @@ impl Matching {
     }
 }
 
-/// Ends a redaction of which nothing is left, once the last lease on what it cancelled has ended.
-async fn finish(
-    conn: &mut Conn,
-    clock: &Clock,
-    environment: EnvironmentId,
-    id: AuditLogRedactionId,
-) -> Result<bool, StoreError> {
+/// Ends a redaction of which nothing is left, once the files that it has withdrawn are deleted and the last lease on
+/// what it cancelled has ended.
+async fn finish(conn: &mut Conn, clock: &Clock, seen: &RedactionRow) -> Result<bool, StoreError> {
+    let (environment, id) = (seen.environment_id, seen.id);
+    let clearing = audit_exports::clearing_of(conn, environment, seen.organization_id).await?;
+    if let Some(export) = clearing {
+        return exports::clear(conn, environment, export).await;
+    }
     let now: DateTime<Utc> = installation::time(conn, clock.for_database()).await?;
     conn.transaction(async |conn| {
         let Some(mut job) = audit_redactions::take(conn, environment, id).await? else {

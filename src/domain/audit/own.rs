@@ -59,6 +59,7 @@ own_actions! {
     EventTypeDeleted "event_type.deleted",
     SchemaCreated "audit_log_schema.created",
     RetentionUpdated "audit_log_retention.updated",
+    ExportCreated "audit_log_export.created",
     RedactionRequested "audit_log_redaction.requested",
     AuditKeyRotated "audit_log_key.rotated",
     AuditKeyRetired "audit_log_key.retired",

@@ -102,7 +102,7 @@ routes! {
     audit_schemas::list_audit_log_actions [];
     audit_schemas::create_audit_log_schema [];
     audit_schemas::list_audit_log_schemas [];
-    audit_exports::create_audit_log_export [EntityNotFound InvalidAuditLogExportRangeDate InvalidDateRangeException];
+    audit_exports::create_audit_log_export [EntityNotFound InvalidAuditLogExportRangeDate InvalidDateRangeException LimitReached];
     audit_exports::list_audit_log_exports [];
     audit_exports::get_audit_log_export [];
     audit_exports::download_audit_log_export [Forbidden LinkExpired Unavailable];

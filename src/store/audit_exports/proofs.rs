@@ -1,4 +1,4 @@
-//! What an export with proofs asks of a trail beside its pages: which leaves, and who says why some are incomplete.
+//! What an export asks of a trail: its pages; and with proofs which leaves, and who says why some are incomplete.
 //!
 //! Invariant: reads only. Times are those of the ids, which are what `recorded_at` shows; ids ascend with leaves.
 
@@ -73,6 +73,32 @@ fn first_id(time: DateTime<Utc>) -> AuditLogEventId {
     AuditLogEventId::at(millis.unsigned_abs(), 0)
 }
 
+/// Entries of an export after the leaf `after` and before `end`, in the order of the tree.
+///
+/// Shape: looks at every leaf in between, whether the filter lets it pass or not, so the caller keeps them few.
+pub async fn entries(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    filter: &AuditFilter,
+    between: (i64, i64),
+    limit: i64,
+) -> Result<Vec<ExportRow>, StoreError> {
+    let (after, end) = between;
+    Ok(filtered(environment, filter)
+        .filter(audit_log_entries::leaf_index.gt(after))
+        .filter(audit_log_entries::leaf_index.lt(end))
+        .order(audit_log_entries::leaf_index)
+        .limit(limit)
+        .select((
+            audit_log_entries::leaf_index,
+            audit_log_entries::object,
+            audit_log_entries::salts,
+            audit_log_entries::commitments,
+        ))
+        .load(conn)
+        .await?)
+}
+
 /// The entries from the leaf `from` on that name redacted or expired leaves.
 pub async fn changed_since(
     conn: &mut Conn,
@@ -129,7 +155,6 @@ pub async fn redacted_leaves(
     environment: EnvironmentId,
     filter: &AuditFilter,
     between: (i64, i64),
-    limit: i64,
 ) -> Result<Vec<i64>, StoreError> {
     let (after, end) = between;
     Ok(filtered(environment, filter)
@@ -137,7 +162,6 @@ pub async fn redacted_leaves(
         .filter(audit_log_entries::leaf_index.gt(after))
         .filter(audit_log_entries::leaf_index.lt(end))
         .order(audit_log_entries::leaf_index)
-        .limit(limit)
         .select(audit_log_entries::leaf_index)
         .load(conn)
         .await?)

@@ -117,18 +117,35 @@ impl ExportRow {
         self.checkpoint_size = Some(size);
         self.written_through = None;
         self.authorities_through = None;
+        self.relies_from = None;
         self.entries = 0;
         Ok(())
     }
 
-    /// How many entries it will hold; `None` where only the filter can tell.
-    pub fn total(&self) -> Result<Option<i64>, StoreError> {
-        if self.checkpoint.is_none() {
-            return Ok(None);
+    /// How many entries it will hold; `None` where only the filter can tell, or nothing will come of it.
+    pub fn total(&self) -> Option<i64> {
+        let makes_a_file = ["pending", "ready"].contains(&&*self.state);
+        if self.checkpoint.is_none() || !makes_a_file {
+            return None;
         }
-        let scope = Scope::of(self)?;
-        Ok(scope
+        let scope = Scope::of(self).ok()?;
+        scope
             .is_complete()
-            .then(|| (scope.size - scope.first).max(0)))
+            .then(|| (scope.size - scope.first).max(0))
+    }
+
+    /// The filter without the names of people, for an export that has ended.
+    pub(super) fn filter_without_names(&self) -> String {
+        let named = serde_json::from_str(&self.filter).ok();
+        let unnamed = named.and_then(|named: ScopeText| {
+            let actor_names = Vec::new();
+            serde_json::to_string(&ScopeText {
+                actor_names,
+                ..named
+            })
+            .ok()
+        });
+        // What does not read back is of no use to anybody.
+        unnamed.unwrap_or_default()
     }
 }

@@ -5,35 +5,56 @@
 //! too, and with it every proof. What is redacted after it was written goes with the chunks that hold it. Each time
 //! takes a redaction or a retention run, so an export ends.
 //!
-//! Takes the environment's lock before the export, as whoever deletes exports does.
+//! Holds the environment's lock, and so waits for no export: one that somebody has is passed over.
 
 use diesel_async::AsyncConnection;
 
-use super::fail;
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
 use crate::domain::time::Clock;
 use crate::ingest::checkpoint_within;
 use crate::store::audit_exports::{self, ExportRow, Scope, Span};
 use crate::store::{Conn, Store, StoreError, events};
 
+/// An export whose checkpoint, of this size, is too old.
+pub(super) struct Overtaken {
+    pub(super) environment: EnvironmentId,
+    pub(super) id: AuditLogExportId,
+    pub(super) size: Option<i64>,
+}
+
 /// Begins an export anew; answers whether it was there to be taken.
+///
+/// Shape: its range does not grow. What was recorded later than what it was to hold is not in it, even where the
+/// range ends in the future.
 pub(super) async fn begin(
     conn: &mut Conn,
     store: &Store,
     clock: &Clock,
-    environment: EnvironmentId,
-    id: AuditLogExportId,
+    overtaken: &Overtaken,
 ) -> Result<bool, StoreError> {
+    let (environment, id) = (overtaken.environment, overtaken.id);
     let Some(row) = audit_exports::find(conn, environment, id).await? else {
         return Ok(false);
     };
-    let span = span(conn, &row).await?;
+    let first = Scope::of(&row)?;
+    let span = span(conn, &row).await?.map(|span| Span {
+        end: span.end.min(first.size),
+        ..span
+    });
     conn.transaction(async |conn| {
         let lock = events::lock(conn, environment).await?;
         let Some(mut row) = audit_exports::take(conn, environment, id).await? else {
             return Ok(false);
         };
+        if row.checkpoint_size != overtaken.size {
+            // Another server has begun it anew.
+            return Ok(true);
+        }
+        if row.clearing {
+            return Ok(true);
+        }
         row.updated_at = clock.now();
+        row.clearing = true;
         let now = clock.for_database();
         let organization = row.organization_id;
         let taken = checkpoint_within(conn, &lock, now, store.vault(), organization).await?;
@@ -41,11 +62,9 @@ pub(super) async fn begin(
         let later = taken.filter(|taken| taken.size > covered);
         let Some(checkpoint) = later else {
             let fault = "entries name lost leaves and are not in the tree";
-            fail(conn, row, fault).await?;
-            return Ok(true);
+            return Err(StoreError::corrupt(fault));
         };
-        let scope = Scope::of(&row)?;
-        row.cover(scope.filter, checkpoint.note, checkpoint.size, span)?;
+        row.cover(first.filter, checkpoint.note, checkpoint.size, span)?;
         audit_exports::restart(conn, &row).await?;
         tracing::info!(export = %id, "an export begins anew: its trail has lost entries");
         Ok(true)

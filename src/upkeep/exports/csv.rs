@@ -9,9 +9,9 @@ use csv::{Terminator, Writer, WriterBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CHUNK_BYTES, FIRST_PAGE, Filled, finish, page_size};
-use crate::store::audit_exports::{ExportRow, Scope};
-use crate::store::{Conn, StoreError, audit_logs};
+use super::{CHUNK_BYTES, FIRST_PAGE, Filled, TURN_LEAVES, WINDOW, finish, page_size};
+use crate::store::audit_exports::{self, ExportRow, Scope};
+use crate::store::{Conn, StoreError};
 
 const COLUMNS: [&str; 15] = [
     "id",
@@ -40,16 +40,21 @@ pub(super) async fn fill(
     let Scope { filter, size, .. } = Scope::of(row)?;
     let mut sheet = Sheet::new(first)?;
     let mut limit = FIRST_PAGE;
+    let begin = row.written_through.unwrap_or(-1);
     loop {
         let after = row.written_through.unwrap_or(-1);
-        let page = audit_logs::export_page(conn, row.environment_id, &filter, after, limit).await?;
-        let full = i64::try_from(page.len()).is_ok_and(|read| read == limit);
+        if after + 1 >= size {
+            finish(row);
+            return sheet.into_chunk();
+        }
+        if after - begin >= TURN_LEAVES {
+            return sheet.into_chunk();
+        }
+        let end = size.min(after + 1 + WINDOW);
+        let environment = row.environment_id;
+        let page = audit_exports::entries(conn, environment, &filter, (after, end), limit).await?;
         let mut read_bytes = 0;
         for entry in &page {
-            if entry.leaf_index >= size {
-                finish(row);
-                return sheet.into_chunk();
-            }
             if sheet.len() >= CHUNK_BYTES {
                 return sheet.into_chunk();
             }
@@ -58,11 +63,12 @@ pub(super) async fn fill(
             row.entries += 1;
             read_bytes += entry.object.len();
         }
-        if !full {
-            finish(row);
-            return sheet.into_chunk();
+        if i64::try_from(page.len()).is_ok_and(|read| read < limit) {
+            row.written_through = Some(end - 1);
         }
-        limit = page_size(0, read_bytes.div_ceil(page.len().max(1)));
+        if !page.is_empty() {
+            limit = page_size(0, read_bytes.div_ceil(page.len()));
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! nodes that their proofs share. Objects are written as they are stored, unread: if one was changed, the verifier
 //! must see it. Order: header, entries by leaf, the authorities that those rest on, end.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
-use super::{CHUNK_BYTES, FIRST_PAGE, Filled, PAGE_MAX, finish, page_size};
+use super::{CHUNK_BYTES, FIRST_PAGE, Filled, TURN_LEAVES, WINDOW, finish, page_size};
 use crate::domain::audit::{ExportEnd, ExportHeader, REDACTED_ACTION, StoredLine, named_leaves};
 use crate::domain::merkle::Hash;
 use crate::store::audit_exports::{self, ExportRow, Scope};
@@ -23,6 +25,13 @@ enum Leaf {
     Kept(Entry),
     /// Nothing but its hash is left.
     Expired(i64),
+}
+
+/// Leaves of the export.
+struct Page {
+    leaves: Vec<Leaf>,
+    /// The last leaf that was looked at for it.
+    through: i64,
 }
 
 /// An export on its way.
@@ -52,6 +61,8 @@ pub(super) async fn fill(
     };
     if first {
         work.push_header()?;
+        // Before any entry is read: what is lost of these later may be missed.
+        work.row.relies_from = Some(authorities::first(conn, &work).await?);
     }
     let mut done = work.row.authorities_through.is_some() || work.entries(conn).await?;
     if done && !work.scope.is_whole(size) {
@@ -73,31 +84,33 @@ pub(super) async fn fill(
 }
 
 impl Work<'_> {
-    /// Writes entries until the chunk is full; answers whether none is left.
+    /// Writes entries until the chunk is full or the turn is over; answers whether none is left.
     async fn entries(&mut self, conn: &mut Conn) -> Result<bool, StoreError> {
         let mut limit = FIRST_PAGE;
+        let begin = self.looked_through();
         loop {
-            if self.is_full() {
+            let after = self.looked_through();
+            if after + 1 >= self.scope.size {
+                return Ok(true);
+            }
+            if self.is_full() || after - begin >= TURN_LEAVES {
                 return Ok(false);
             }
             let page = self.page(conn, limit).await?;
-            let Some(last) = page.last().map(Leaf::index) else {
-                return Ok(true);
-            };
-            let proofs = Proofs::load(conn, self.row, self.size, page.iter().map(Leaf::index));
-            let proofs = proofs.await?;
-            let before = self.text.len();
-            for leaf in &page {
-                if self.is_full() {
-                    return Ok(false);
+            if !page.leaves.is_empty() {
+                let leaves = page.leaves.iter().map(Leaf::index);
+                let proofs = Proofs::load(conn, self.row, self.size, leaves).await?;
+                let before = self.text.len();
+                for leaf in &page.leaves {
+                    if self.is_full() {
+                        return Ok(false);
+                    }
+                    self.push(leaf, &proofs)?;
                 }
-                self.push(leaf, &proofs)?;
+                let each = (self.text.len() - before).div_ceil(page.leaves.len());
+                limit = page_size(self.text.len(), each);
             }
-            if last + 1 >= self.scope.size {
-                return Ok(true);
-            }
-            let each = (self.text.len() - before).div_ceil(page.len());
-            limit = page_size(self.text.len(), each);
+            self.row.written_through = Some(page.through);
         }
     }
 
@@ -105,36 +118,32 @@ impl Work<'_> {
         self.text.len() >= CHUNK_BYTES
     }
 
-    /// The next leaves; none when there are no more.
-    async fn page(&self, conn: &mut Conn, limit: i64) -> Result<Vec<Leaf>, StoreError> {
+    /// The last leaf that was looked at.
+    fn looked_through(&self) -> i64 {
         let last = self.row.written_through;
-        let after = last.unwrap_or(self.scope.first - 1);
-        let environment = self.row.environment_id;
-        let filter = &self.scope.filter;
-        let mut rows = audit_logs::export_page(conn, environment, filter, after, limit).await?;
-        let is_last = i64::try_from(rows.len()).is_ok_and(|read| read < limit);
-        rows.retain(|row| row.leaf_index < self.scope.size);
-        if !self.scope.is_complete() {
-            return Ok(rows.into_iter().map(Leaf::Kept).collect());
+        last.unwrap_or(self.scope.first - 1)
+    }
+
+    /// The next leaves.
+    async fn page(&self, conn: &mut Conn, limit: i64) -> Result<Page, StoreError> {
+        let after = self.looked_through();
+        let is_complete = self.scope.is_complete();
+        // Every leaf of a complete export is a line of it.
+        let window = if is_complete { limit } else { WINDOW };
+        let end = self.scope.size.min(after + 1 + window);
+        let (environment, filter) = (self.row.environment_id, &self.scope.filter);
+        let rows = audit_exports::entries(conn, environment, filter, (after, end), limit).await?;
+        let through = end - 1;
+        if is_complete {
+            let leaves = complete(rows, after + 1..end);
+            return Ok(Page { leaves, through });
         }
-        // Where an entry should be and is not, its leaf is shown; there may be millions, so a page at a time.
-        let mut leaves = Vec::with_capacity(rows.len());
-        let mut next = after + 1;
-        for row in rows {
-            let index = row.leaf_index;
-            let end = index.min(next + PAGE_MAX);
-            leaves.extend((next..end).map(Leaf::Expired));
-            if end < index {
-                return Ok(leaves);
-            }
-            leaves.push(Leaf::Kept(row));
-            next = index + 1;
-        }
-        if is_last {
-            let end = self.scope.size.min(next + PAGE_MAX);
-            leaves.extend((next..end).map(Leaf::Expired));
-        }
-        Ok(leaves)
+        let is_cut = i64::try_from(rows.len()).is_ok_and(|read| read >= limit);
+        let last = rows.last().map(|row| row.leaf_index).filter(|_| is_cut);
+        Ok(Page {
+            leaves: rows.into_iter().map(Leaf::Kept).collect(),
+            through: last.unwrap_or(through),
+        })
     }
 
     fn push(&mut self, leaf: &Leaf, proofs: &Proofs) -> Result<(), StoreError> {
@@ -207,6 +216,19 @@ impl Leaf {
             Self::Expired(index) => *index,
         }
     }
+}
+
+/// The leaves of `range`: where an entry should be and is not, the leaf is shown.
+fn complete(rows: Vec<Entry>, range: Range<i64>) -> Vec<Leaf> {
+    let mut rows = rows.into_iter().peekable();
+    let mut leaves = Vec::with_capacity(rows.len());
+    for index in range {
+        match rows.next_if(|row| row.leaf_index == index) {
+            Some(row) => leaves.push(Leaf::Kept(row)),
+            None => leaves.push(Leaf::Expired(index)),
+        }
+    }
+    leaves
 }
 
 /// A leaf's index as the database has it.

@@ -176,6 +176,7 @@ async fn an_export_expires_after_a_week_with_its_file() {
     upkeep::expire_exports(platform.store(), &platform.clock)
         .await
         .unwrap();
+    make(&platform).await;
 
     let export = show(&platform, &id).await;
     assert_eq!(export["state"], "expired");

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod event_types;
+mod export_turns;
 mod exports;
 mod interrupted;
 mod kills;

@@ -167,9 +167,9 @@ async fn the_environments_own_trail_is_exported_like_any_other() {
     let trail = Trail::new().await.of_environment();
     record_own(&trail).await;
 
+    let kept = trail.checkpoint().await;
     let text = trail.export(json!({})).await;
 
-    let kept = trail.checkpoint().await;
     let trust = trail.trust(Some(&kept), Extent::Whole).await;
     assert_eq!(verify(text.lines(), &trust).verdict, Verdict::Intact);
     assert!(text.starts_with(
@@ -181,6 +181,6 @@ async fn the_environments_own_trail_is_exported_like_any_other() {
     assert!(made["organization_id"].is_null(), "{made}");
     trail.make().await;
     let id = made["id"].as_str().unwrap();
-    // the organization's making, and what was recorded
-    assert_eq!(trail.show(id).await["progress"]["entries"], 2);
+    // the organization's making, what was recorded, and that the first export was asked for
+    assert_eq!(trail.show(id).await["progress"]["entries"], 3);
 }

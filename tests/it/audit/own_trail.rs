@@ -335,3 +335,27 @@ async fn redactions_and_rotations_of_signing_keys_are_told() {
         ])
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_are_told_without_whom_they_look_for() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client();
+    let asked = json!({ "organization_id": "environment", "range_start": "2020-01-01", "range_end": "2100-01-01",
+        "actor_names": ["Zoë"] });
+
+    let export = client.post_once("/audit_logs/exports", "k", &asked).await;
+    let export = export.expect(201);
+    let again = client.post_once("/audit_logs/exports", "k", &asked).await;
+
+    assert_eq!(id(&again.expect(201)), id(&export));
+    let entries = trail(&platform).await;
+    assert_eq!(actions(&entries), ["audit_log_export.created"]);
+    assert_eq!(
+        entries[0]["targets"],
+        json!([
+            { "id": platform.environment, "type": "environment" },
+            { "id": id(&export), "type": "audit_log_export" },
+        ])
+    );
+    assert_eq!(entries[0]["metadata"], json!({ "format": "csv" }));
+}

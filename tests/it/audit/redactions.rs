@@ -1,5 +1,6 @@
 //! Redactions: what a person's entries said is gone from every place, and every proof stays.
 
+mod files;
 mod needle;
 mod proofs;
 mod requests;

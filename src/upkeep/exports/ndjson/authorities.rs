@@ -4,6 +4,7 @@
 //! the runs of redacted entries that the export holds, as the verifier's does. Does not judge: a redacted entry
 //! that nobody names is written as it is, and the verifier finds it.
 
+use super::super::WINDOW;
 use super::proofs::Proofs;
 use super::{Entry, Work, line};
 use crate::domain::audit::{
@@ -15,14 +16,21 @@ use crate::store::{Conn, StoreError};
 
 /// Authorities that are read at a time.
 const PAGE: i64 = 100;
-/// Redacted leaves that are read at a time.
-const LEAVES: i64 = 10_000;
 
 pub(super) enum Outcome {
     Full,
     Done,
-    /// An authority has itself expired since the checkpoint was taken.
+    /// An authority may have expired since the checkpoint was taken, and before it was written.
     Overtaken,
+}
+
+/// The first entry under the checkpoint that can be an authority; what follows the last when there is none.
+pub(super) async fn first(conn: &mut Conn, work: &Work<'_>) -> Result<i64, StoreError> {
+    if work.scope.is_whole(work.size) {
+        return Ok(work.size);
+    }
+    let page = next(conn, work, -1).await?;
+    Ok(page.first().map_or(work.size, |entry| entry.leaf_index))
 }
 
 /// Writes authorities until the chunk is full or none is left.
@@ -32,7 +40,8 @@ pub(super) enum Outcome {
 pub(super) async fn write(conn: &mut Conn, work: &mut Work<'_>) -> Result<Outcome, StoreError> {
     let written = work.row.authorities_through.unwrap_or(-1);
     work.row.authorities_through = Some(written);
-    let mut after = -1;
+    let relies_from = work.row.relies_from.unwrap_or(0);
+    let mut after = relies_from - 1;
     let mut needed = None;
     loop {
         if work.is_full() {
@@ -44,7 +53,7 @@ pub(super) async fn write(conn: &mut Conn, work: &mut Work<'_>) -> Result<Outcom
         let needed = match &mut needed {
             Some(needed) => needed,
             // Most trails have no redaction, and then nobody needs to look for redacted entries.
-            none => none.insert(redacted(conn, work).await?),
+            none => none.insert(incomplete(conn, work).await?),
         };
         let mut page = outside(conn, &work.scope, work.row.environment_id, page).await?;
         let mut relied_on = Vec::with_capacity(page.len());
@@ -60,7 +69,12 @@ pub(super) async fn write(conn: &mut Conn, work: &mut Work<'_>) -> Result<Outcom
         push(conn, work, &relied_on).await?;
         work.row.authorities_through = Some(after.max(written));
     }
-    match is_unnamed(conn, work).await? {
+    // Asked last: what is lost after this was read before.
+    let expired = expired(conn, work).await?;
+    let mut unread = LeafSet::default();
+    let unread_from = relies_from.max(written + 1);
+    unread.insert_range(unread_from.unsigned_abs(), last_before(work.size));
+    match unread_from < work.size && expired.meets(&unread) {
         true => Ok(Outcome::Overtaken),
         false => Ok(Outcome::Done),
     }
@@ -79,10 +93,21 @@ async fn push(conn: &mut Conn, work: &mut Work<'_>, page: &[Entry]) -> Result<()
     Ok(())
 }
 
+/// The next entries that name redacted leaves; none when there are no more.
 async fn next(conn: &mut Conn, work: &Work<'_>, after: i64) -> Result<Vec<Entry>, StoreError> {
     let (environment, organization) = (work.row.environment_id, work.row.organization_id);
-    let between = (after, work.size);
-    audit_exports::authorities(conn, environment, organization, between, PAGE).await
+    let mut after = after;
+    while after + 1 < work.size {
+        let end = work.size.min(after + 1 + WINDOW);
+        let between = (after, end);
+        let page = audit_exports::authorities(conn, environment, organization, between, PAGE);
+        let page = page.await?;
+        if !page.is_empty() {
+            return Ok(page);
+        }
+        after = end - 1;
+    }
+    Ok(Vec::new())
 }
 
 /// Those that the export does not hold by itself.
@@ -101,36 +126,49 @@ async fn outside(
     Ok(page)
 }
 
-/// The redacted leaves that the export holds.
-async fn redacted(conn: &mut Conn, work: &Work<'_>) -> Result<LeafSet, StoreError> {
+/// The leaves of the export that may be shown as redacted: those that are, and those that have expired since the
+/// checkpoint was taken, because an entry may have been written before.
+async fn incomplete(conn: &mut Conn, work: &Work<'_>) -> Result<LeafSet, StoreError> {
     let mut set = LeafSet::default();
-    let mut after = work.scope.first - 1;
-    loop {
-        let between = (after, work.scope.size);
-        let environment = work.row.environment_id;
-        let filter = &work.scope.filter;
-        let page =
-            audit_exports::redacted_leaves(conn, environment, filter, between, LEAVES).await?;
-        let Some(&last) = page.last() else {
-            return Ok(set);
-        };
-        for leaf in page {
+    let (environment, scope) = (work.row.environment_id, &work.scope);
+    let mut after = scope.first - 1;
+    while after + 1 < scope.size {
+        let end = scope.size.min(after + 1 + WINDOW);
+        let between = (after, end);
+        let page = audit_exports::redacted_leaves(conn, environment, &scope.filter, between);
+        for leaf in page.await? {
             set.insert(leaf.unsigned_abs());
         }
-        after = last;
+        after = end - 1;
     }
+    // In this order: what expires meanwhile is in one of the two.
+    for (first, last) in expired(conn, work).await?.ranges() {
+        let last = last.min(last_before(scope.size));
+        set.insert_range(first.max(scope.first.unsigned_abs()), last);
+    }
+    Ok(set)
 }
 
-/// Whether an entry that the export may have had to show has expired since the checkpoint was taken.
-async fn is_unnamed(conn: &mut Conn, work: &Work<'_>) -> Result<bool, StoreError> {
+/// The leaves whose entries have expired since the checkpoint was taken.
+async fn expired(conn: &mut Conn, work: &Work<'_>) -> Result<LeafSet, StoreError> {
     let (environment, organization) = (work.row.environment_id, work.row.organization_id);
     let late = audit_exports::changed_since(conn, environment, organization, work.size).await?;
+    let mut set = LeafSet::default();
     for entry in &late {
-        if read(entry)?.action().as_str() == EXPIRED_ACTION {
-            return Ok(true);
+        let entry = read(entry)?;
+        if entry.action().as_str() == EXPIRED_ACTION {
+            let named = named_leaves(&entry);
+            named
+                .ranges()
+                .for_each(|(first, last)| set.insert_range(first, last));
         }
     }
-    Ok(false)
+    Ok(set)
+}
+
+/// The last of so many leaves.
+const fn last_before(size: i64) -> u64 {
+    size.unsigned_abs().saturating_sub(1)
 }
 
 /// The leaves that an entry names as redacted or expired.

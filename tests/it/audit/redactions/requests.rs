@@ -108,3 +108,25 @@ async fn an_entry_that_was_tampered_with_is_told_and_left() {
         json!({ "redacted": 1, "unreadable": 1 })
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_does_not_read_back_is_an_error_and_the_others_go_on() {
+    let platform = TestPlatform::usual().await;
+    let organization = organization(&platform).await;
+    record(&platform, &organization, "ann").await;
+    let unread = ask(&platform, &about(&organization, "ann")).await;
+    let sql = platform.sql().await;
+    let edit = "UPDATE audit_log_redactions SET filter = '{'";
+    sql.execute(edit, &[]).await.unwrap();
+
+    let done = redact(&platform, &about(&organization, "ann")).await;
+
+    assert_eq!(done["state"], "done");
+    assert_eq!(done["progress"]["redacted"], 1);
+    let list = platform.client().get("/audit_logs/redactions").await;
+    let list = list.expect(200);
+    assert_eq!(
+        (&list["data"][1]["id"], &list["data"][1]["state"]),
+        (&json!(unread), &json!("error"))
+    );
+}

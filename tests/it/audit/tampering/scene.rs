@@ -137,6 +137,9 @@ impl Scene {
             checkpoint: None,
             checkpoint_size: None,
             authorities_through: None,
+            failures: 0,
+            clearing: false,
+            relies_from: None,
         };
         row.cover(
             AuditFilter::default(),
