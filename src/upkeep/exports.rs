@@ -122,7 +122,7 @@ pub async fn write_chunk(
     let now = clock.now();
     match &error {
         StoreError::Corrupt(_) => {}
-        StoreError::Unavailable(_) => return Err(error),
+        StoreError::Unavailable(_) | StoreError::Exhausted(_) => return Err(error),
         StoreError::Conflict { .. } | StoreError::Query(_) => {
             let failures = audit_exports::count_failure(conn, environment, id, now).await?;
             if failures < FAILURES_MAX {
