@@ -233,3 +233,95 @@ impl Breakers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{EndpointId, EnvironmentId};
+    use crate::domain::time::from_millis;
+    use crate::store::gate::HoldLimits;
+
+    fn key() -> EndpointKey {
+        (EnvironmentId::at(1, 1), EndpointId::at(1, 1))
+    }
+
+    /// Breakers of which one is open, their clock, and the gate.
+    fn open() -> (Breakers, Clock, Gate) {
+        let clock = Clock::manual(from_millis(1_000_000));
+        let gate = Gate::new(HoldLimits {
+            claims_max: 1_000,
+            claims_per_endpoint_max: 1_000,
+            bytes_max: 1,
+        });
+        let breakers = Breakers::new(clock.clone(), gate.clone(), Agenda::default());
+        let written: Vec<bool> = (0..10)
+            .map(|_| breakers.note(key(), Health::Failing, 0.5))
+            .collect();
+        assert_eq!(written, [[false; 9].as_slice(), &[true]].concat());
+        (breakers, clock, gate)
+    }
+
+    fn owed(breaker: BreakerState) -> [Owed; 1] {
+        [Owed {
+            endpoint: key(),
+            due_in_ms: 0,
+            floor: from_millis(0),
+            breaker,
+        }]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_lets_one_attempt_through_when_its_time_has_come() {
+        let (breakers, clock, gate) = open();
+        assert!(breakers.admit(key()).is_err() && !breakers.may_claim(key()));
+        assert!(gate.reserve(key(), 0).is_none());
+
+        clock.advance(Duration::from_secs(2));
+
+        assert!(breakers.may_claim(key()));
+        assert_eq!(gate.deal(&[key()]).len(), 1);
+        assert!(breakers.admit(key()).is_ok());
+        assert!(breakers.admit(key()).is_err() && !breakers.may_claim(key()));
+        // a probe that is never heard of again does not close the way for ever
+        clock.advance(Duration::from_secs(31));
+        assert!(breakers.admit(key()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_just_seen_counts_more_than_the_rows_and_later_the_rows_do() {
+        let (breakers, clock, gate) = open();
+        let own = breakers.state(key());
+        let row = BreakerState::HalfOpen {
+            since: clock.now(),
+            room: 1,
+        };
+
+        breakers.learn(&owed(row));
+        assert_eq!(breakers.state(key()), own);
+        tokio::time::advance(OWN_WORD_COUNTS).await;
+        // no row was ever written: that there is none says nothing
+        breakers.learn(&owed(BreakerState::Closed));
+        assert_eq!(breakers.state(key()), own);
+        breakers.learn(&owed(row));
+        assert_eq!(breakers.state(key()), row);
+
+        breakers.learn(&owed(BreakerState::Closed));
+        assert_eq!(breakers.state(key()), BreakerState::Closed);
+        assert!(gate.deal(&[key()]).len() > 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_recovers_is_forgotten() {
+        let (breakers, clock, gate) = open();
+        clock.advance(Duration::from_secs(2));
+
+        let writes = (0..64)
+            .filter(|_| breakers.note(key(), Health::Well, 0.5))
+            .count();
+
+        // once when it lets more through, and once when it is closed
+        assert_eq!(writes, 2);
+        assert!(breakers.known().is_empty());
+        assert_eq!(gate.deal(&[key()]).len(), crate::store::gate::FIRST_CLAIMS);
+    }
+}

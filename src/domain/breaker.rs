@@ -22,6 +22,8 @@ const PART_OF_OUTAGE: u32 = 10;
 const PROBE_WAIT_MIN: Duration = Duration::from_secs(1);
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(30);
 const SPREAD: f64 = 0.2;
+/// Further ahead no probe is.
+const PROBE_AHEAD_MAX: TimeDelta = TimeDelta::seconds(36);
 /// How many claims an endpoint may hold when it counts as recovered.
 const ROOM_MAX: usize = 32;
 /// Failures in a row that open a breaker again that is half open.
@@ -83,6 +85,15 @@ impl Breaker {
             && now - since >= HALF_OPEN_MAX
         {
             return BreakerState::Closed;
+        }
+        // A clock that was set back must not make a wait of a minute into one of hours.
+        if let BreakerState::Open { since, probe_at } = self.state
+            && probe_at - now > PROBE_AHEAD_MAX
+        {
+            return BreakerState::Open {
+                since,
+                probe_at: now,
+            };
         }
         self.state
     }
@@ -249,6 +260,11 @@ mod tests {
         let two = after(probed, &[Well], at(3));
         assert_eq!(after(two, &[Failing; 2], at(3)).room(at(3)), Some(2));
         assert_eq!(after(two, &[Failing; 3], at(3)).room(at(3)), Some(0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_lengthen_the_wait() {
+        assert_eq!(open(at(10_000)).room(at(0)), Some(1));
     }
 
     proptest! {

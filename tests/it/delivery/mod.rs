@@ -6,6 +6,7 @@ mod endpoint_health;
 mod fence;
 mod guard;
 mod handoff;
+mod machine;
 mod recipients;
 mod replays;
 mod retries;

@@ -152,12 +152,14 @@ async fn neighbours_that_do_harm_are_not_noticed() {
     // this is about what waits for whom, and not about the disk or about passwords
     let mut postgres = PlainPostgres::create();
     postgres.start(&["fsync=off"]).await;
-    let concurrency = if long { "256" } else { "64" };
+    // few enough for those that hang to want them all
+    let (concurrency, per_endpoint) = if long { ("256", "32") } else { ("16", "8") };
     let site = Site::on_database(&postgres.url("sslmode=disable"))
         .with("TIDINGS__DATABASE__UNSAFE_DURABILITY", "true")
         .with("TIDINGS__DELIVERY__TIMEOUT", "2s")
         .with("TIDINGS__DELIVERY__CONNECT_TIMEOUT", "2s")
         .with("TIDINGS__DELIVERY__CONCURRENCY", concurrency)
+        .with("TIDINGS__DELIVERY__CONCURRENCY_PER_ENDPOINT", per_endpoint)
         .with("TIDINGS__LOG__LEVEL", "warn,tidings::runtime=info");
     let name_server = UdpSocket::bind((SILENT_NAME_SERVER, 53)).ok();
     let silent = name_server.is_some() && may_mount();
