@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use super::breakers::Breakers;
 use super::deliver::{self, Ended};
 use super::settle;
+use crate::domain::breaker::BreakerState;
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, LeaseId};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::time::Clock;
 use crate::egress::Sender;
-use crate::store::claims::{Taken, Wanted};
+use crate::store::claims::{Owed, Taken, Wanted};
 use crate::store::gate::Slot;
 use crate::store::handoff::{EndpointKey, Handoff, Held};
 use crate::store::outbox::{self, Lease};
@@ -28,6 +29,8 @@ use crate::store::{Store, StoreError, claims, reconnecting};
 const ENDPOINTS_PER_ROUND: usize = 10_000;
 /// Endpoints that one look through the outbox brings back.
 const OWED_MAX: i64 = 100_000;
+/// How long an endpoint is left alone on another server's word before its breaker is asked anew.
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// When endpoints are asked again that could not be.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Deliveries that one statement takes: their bodies are in memory before their bytes can be counted.
@@ -88,15 +91,24 @@ impl Courier {
         drop(conn);
         self.breakers.learn(&owed);
         let now = Instant::now();
-        for one in owed {
+        let place = |one: Owed| {
             let wait = Duration::from_millis(one.due_in_ms.unsigned_abs());
             let at = if one.due_in_ms > 0 {
                 now + wait
             } else {
                 now.checked_sub(wait).unwrap_or(now)
             };
-            self.handoff.agenda.found(one.endpoint, at, one.floor);
-        }
+            // One that is left alone for now would only be put off again.
+            let at = match one.breaker {
+                BreakerState::Open { probe_at, .. } => {
+                    let wait = (probe_at - self.clock.now()).to_std().unwrap_or_default();
+                    at.max(now + wait.min(PROBE_WAIT_MAX))
+                }
+                BreakerState::HalfOpen { .. } | BreakerState::Closed => at,
+            };
+            (one.endpoint, at, one.floor)
+        };
+        self.handoff.agenda.found(owed.into_iter().map(place));
         Ok(())
     }
 

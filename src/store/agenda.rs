@@ -54,6 +54,9 @@ impl Inner {
             return;
         };
         let before = std::mem::replace(&mut entry.at, at);
+        if before == at {
+            return;
+        }
         if let Some(before) = before {
             self.order.remove(&(before, endpoint));
         }
@@ -114,16 +117,22 @@ impl Agenda {
         }
     }
 
-    /// What a look through the outbox has found: the endpoint is owed something from `at` on, and nothing before
-    /// `floor`.
-    pub fn found(&self, endpoint: EndpointKey, at: Instant, floor: DateTime<Utc>) {
+    /// What a look through the outbox has found: an endpoint is owed something from then on, and nothing before the
+    /// floor.
+    pub fn found(&self, owed: impl IntoIterator<Item = (EndpointKey, Instant, DateTime<Utc>)>) {
         let mut inner = self.inner();
-        inner.note(endpoint, at);
-        if let Some(entry) = inner.entries.get_mut(&endpoint) {
-            entry.floor = Some(floor);
+        let mut first = None;
+        for (endpoint, at, floor) in owed {
+            inner.note(endpoint, at);
+            if let Some(entry) = inner.entries.get_mut(&endpoint) {
+                entry.floor = Some(floor);
+            }
+            first = Some(first.map_or(at, |first: Instant| first.min(at)));
         }
         drop(inner);
-        self.tell(at);
+        if let Some(at) = first {
+            self.tell(at);
+        }
     }
 
     /// The endpoints whose time has come, those that wait longest first.
@@ -218,7 +227,7 @@ mod tests {
     async fn a_floor_rises_with_claims_and_goes_when_something_is_given_back() {
         let agenda = Agenda::default();
         let now = Instant::now();
-        agenda.found(key(1), now, from_millis(5));
+        agenda.found([(key(1), now, from_millis(5))]);
         agenda.raise(key(1), from_millis(9));
         agenda.raise(key(1), from_millis(7));
         assert_eq!(agenda.take(key(1)), Some(from_millis(9)));
@@ -228,7 +237,7 @@ mod tests {
 
         // a look through the outbox knows better than whoever claimed
         agenda.raise(key(1), from_millis(9));
-        agenda.found(key(1), now, from_millis(3));
+        agenda.found([(key(1), now, from_millis(3))]);
         assert_eq!(agenda.take(key(1)), Some(from_millis(3)));
     }
 
