@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::AsyncConnection;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,8 @@ pub mod redactions;
 const ROUND: Duration = Duration::from_secs(60);
 /// How often it looks at partitions.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+/// What the clocks of this machine and of the database may differ by.
+const CLOCK_SKEW_MAX: TimeDelta = TimeDelta::seconds(5);
 /// Rows that one statement deletes or moves.
 const BITE: i64 = 1_000;
 /// Statements of one step in one round.
@@ -64,6 +66,7 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        report("the clock", compare_clocks(&store, &clock).await);
         match leader::lead(&store, Duty::Upkeep, leader.take()).await {
             Ok(Some(conn)) => leader = Some(conn),
             Ok(None) => continue,
@@ -76,6 +79,7 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
         let round = async {
             if partitions_due {
                 report("partitions", create_partitions(&store, &clock).await);
+                report("default partitions", watch_defaults(&store).await);
                 report("retention", drop_partitions(&store, &clock, settings).await);
                 let entries = audit_retention::expire_entries(&store, &clock).await;
                 report("audit retention", entries);
@@ -92,6 +96,40 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
             partitions_at = Some(Instant::now());
         }
     }
+}
+
+/// Warns when this machine's clock is not the database's: leases and schedules go by the database, signatures by the
+/// machine that signs, and receivers refuse signatures that are minutes old.
+async fn compare_clocks(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    if clock.for_database().is_some() {
+        return Ok(());
+    }
+    let mut conn = store.conn().await?;
+    let before = clock.now();
+    let there = installation::time(&mut conn, None).await?;
+    let skew = skew(before, there, clock.now());
+    if skew > CLOCK_SKEW_MAX {
+        let skew_ms = skew.num_milliseconds();
+        tracing::warn!(skew_ms, "this machine's clock and the database's differ");
+    }
+    Ok(())
+}
+
+/// How far `there` is from the time between `before` and `after`, in either direction.
+fn skew(before: DateTime<Utc>, there: DateTime<Utc>, after: DateTime<Utc>) -> TimeDelta {
+    TimeDelta::zero().max(before - there).max(there - after)
+}
+
+/// Warns of rows that no week holds: they were written by a wrong clock, or before their week was made.
+async fn watch_defaults(store: &Store) -> Result<(), StoreError> {
+    let mut conn = store.conn().await?;
+    for table in partitions::with_strays(&mut conn).await? {
+        tracing::warn!(
+            table,
+            "the default partition holds rows; retention does not drop it"
+        );
+    }
+    Ok(())
 }
 
 /// One step that fails does not keep the others from being done.
@@ -218,4 +256,18 @@ async fn cancel_all(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_compared_in_both_directions_and_a_slow_answer_is_no_skew() {
+        let at = |seconds: i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+
+        assert_eq!(skew(at(10), at(16), at(18)), TimeDelta::zero());
+        assert_eq!(skew(at(10), at(3), at(10)), TimeDelta::seconds(7));
+        assert_eq!(skew(at(10), at(18), at(11)), TimeDelta::seconds(7));
+    }
 }

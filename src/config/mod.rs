@@ -16,4 +16,4 @@ mod units;
 
 pub use fault::{ConfigError, SetupError};
 pub use load::{Loaded, load};
-pub use model::Config;
+pub use model::{Config, ServerConfig};

@@ -38,6 +38,10 @@ pub struct ServerConfig {
     /// 0: one for each core.
     pub workers: usize,
     pub body_bytes_max: usize,
+    /// 0: none.
+    pub rate_limit: u32,
+    /// 0: none.
+    pub wrong_keys_max: u32,
 }
 
 impl ServerConfig {

@@ -69,6 +69,8 @@ impl ServerConfig {
             public_url: reader.optional("server.public_url", public_url),
             workers: reader.one("server.workers", number(0..=1024)),
             body_bytes_max: reader.one("server.body_max", bytes(64 * KIB..=64 * MIB)),
+            rate_limit: reader.one("server.rate_limit", number(0..=1_000_000)),
+            wrong_keys_max: reader.one("server.wrong_keys_max", number(0..=1_000_000)),
         }
     }
 }

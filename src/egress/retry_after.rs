@@ -35,3 +35,30 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn date(text: &str) -> Option<DateTime<FixedOffset>> {
     DateTime::parse_from_rfc2822(text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_receiver_wishes_is_understood_within_bounds_or_not_at_all(
+            wish in prop::collection::vec(any::<u8>(), 0..60),
+            digits in "[0-9]{1,40}",
+        ) {
+            let mut headers = HeaderMap::new();
+            if let Ok(wish) = HeaderValue::from_bytes(&wish) {
+                headers.insert(header::RETRY_AFTER, wish);
+            }
+            prop_assert!(parse(&headers).is_none_or(|delay| delay <= RETRY_AFTER_MAX));
+
+            let seconds = HeaderValue::from_str(&digits).expect("digits");
+            headers.insert(header::RETRY_AFTER, seconds);
+            let wished = digits.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs);
+            prop_assert_eq!(parse(&headers), Some(wished.min(RETRY_AFTER_MAX)));
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, Handler, HttpMessage as _, HttpRequest, HttpResponse, Route, web};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -19,9 +19,13 @@ use tracing::{Level, debug, info};
 
 use super::extract::Arguments;
 use super::problem::{Code, Problem};
+use super::throttle::Standing;
 use crate::domain::id::RequestId;
 use crate::domain::time::Clock;
 
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is still read of a body that nobody wants, so that the caller gets to its answer.
@@ -50,6 +54,10 @@ where
         if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(id.to_string())) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
+        let standing = response.request().extensions().get::<Standing>().copied();
+        if let Some(standing) = standing {
+            tell(standing, response.headers_mut());
+        }
         if last_answers.is_cancelled() {
             // The next request would meet a closing connection; told so, its sender makes another one.
             let head = response.response_mut().head_mut();
@@ -58,6 +66,20 @@ where
         log(id, &response, started.elapsed());
         Ok(response)
     }
+}
+
+/// How the caller's key stands. Source: draft-ietf-httpapi-ratelimit-headers-05.
+fn tell(standing: Standing, headers: &mut HeaderMap) {
+    let reset = standing.reset.as_millis().div_ceil(1000);
+    let [limit, remaining, reset] = [
+        standing.limit.into(),
+        standing.remaining.into(),
+        u64::try_from(reset).unwrap_or(u64::MAX),
+    ]
+    .map(HeaderValue::from);
+    headers.insert(LIMIT, limit);
+    headers.insert(REMAINING, remaining);
+    headers.insert(RESET, reset);
 }
 
 fn log<B>(id: RequestId, response: &ServiceResponse<B>, duration: Duration) {

@@ -12,6 +12,9 @@ mod health;
 mod middleware;
 pub mod problem;
 pub mod server;
+mod throttle;
+mod told;
 
 pub use api::openapi::document as openapi;
 pub use api::routes::{Route, routes};
+pub use throttle::ThrottleSettings;

@@ -60,6 +60,7 @@ macro_rules! codes {
 }
 
 codes! {
+    MalformedRequest = BAD_REQUEST "malformed_request" "The request is not valid HTTP.";
     MalformedJson = BAD_REQUEST "malformed_json" "The request body is not valid JSON.";
     IdempotencyKeyReused = BAD_REQUEST "idempotency_key_reused"
         "Another idempotency key with different request parameters was found. Please use a different idempotency key.";
@@ -93,6 +94,8 @@ codes! {
     InvalidEventData = UNPROCESSABLE_ENTITY "invalid_event_data" "The event does not fit the schema of its type.";
     InvalidUrl = UNPROCESSABLE_ENTITY "invalid_url" "The URL is not allowed.";
     LimitReached = UNPROCESSABLE_ENTITY "limit_reached" "A limit is reached.";
+    RateLimitExceeded = TOO_MANY_REQUESTS "rate_limit_exceeded" "Too many requests. Please slow down.";
+    HeadersTooLarge = REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large" "The request's head is too large.";
     Internal = INTERNAL_SERVER_ERROR "internal" "Internal error.";
     Overloaded = SERVICE_UNAVAILABLE "overloaded" "Too much work is waiting. Please try again.";
     Unavailable = SERVICE_UNAVAILABLE "unavailable" "The service is not available right now. Please try again.";
@@ -230,7 +233,7 @@ impl Problem {
 
     /// Whether the rest of the request may still be on its way and is not waited for.
     pub(super) fn ends_connection(&self) -> bool {
-        self.code == Code::RequestTimeout
+        matches!(self.code, Code::RequestTimeout | Code::MalformedRequest)
     }
 
     /// Makes the answer, and logs what the caller must not see.

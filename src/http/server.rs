@@ -28,6 +28,8 @@ use super::connection::{Bounded, STALL_MAX};
 use super::docs;
 use super::extract::BodyLimits;
 use super::middleware::{observe, refuse_path};
+use super::throttle::{Throttle, ThrottleSettings};
+use super::told::Told;
 use crate::app::App;
 
 /// How long the head of a connection's first request may take.
@@ -43,6 +45,7 @@ pub struct ServerSettings {
     pub workers: NonZeroUsize,
     /// Bytes of one request body.
     pub body_bytes_max: usize,
+    pub throttle: ThrottleSettings,
     /// How long requests may go on after the server is told to stop.
     pub shutdown_grace: Duration,
     /// Once cancelled, every answer is the last on its connection.
@@ -57,6 +60,7 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
         bytes_max: settings.body_bytes_max,
     };
     let app = Data::new(app);
+    let throttle = Data::new(Throttle::new(settings.throttle));
     let mut addresses = Vec::with_capacity(settings.listeners.len());
     let mut server = Server::build()
         .workers(settings.workers.get())
@@ -67,11 +71,12 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
     for listener in settings.listeners {
         addresses.push(listener.local_addr()?);
         let (app, stopping, last_answers) = (app.clone(), stopping.clone(), last_answers.clone());
+        let throttle = throttle.clone();
         server = server.listen("http", listener, move || {
             let (clock, stopping) = (app.clock().clone(), stopping.clone());
             let last_answers = last_answers.clone();
             let routes = ActixApp::new()
-                .configure(configure(app.clone(), limits))
+                .configure(configure(app.clone(), throttle.clone(), limits))
                 .default_service(web::to(refuse_path))
                 .wrap_fn(move |request, service| observe(&clock, &last_answers, request, service))
                 .into_factory()
@@ -87,9 +92,11 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
                 .client_disconnect_timeout(GOODBYE_MAX)
                 .tcp_nodelay(true)
                 .h1(map_config(routes, |()| AppConfig::default()));
-            fn_service(|stream: TcpStream| {
+            let clock = app.clock().clone();
+            fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
-                ready(Ok::<_, DispatchError>((Bounded::new(stream), peer)))
+                let stream = Told::new(Bounded::new(stream), clock.clone());
+                ready(Ok::<_, DispatchError>((stream, peer)))
             })
             .and_then(http)
         })?;
@@ -98,10 +105,15 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
 }
 
 /// Every route, and what the handlers share.
-fn configure(app: Data<App>, limits: BodyLimits) -> impl FnOnce(&mut ServiceConfig) {
+fn configure(
+    app: Data<App>,
+    throttle: Data<Throttle>,
+    limits: BodyLimits,
+) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(app)
+            .app_data(throttle)
             .app_data(limits)
             .app_data(Description(openapi::text()));
         config

@@ -24,6 +24,7 @@ use crate::domain::access::{ApiKeyText, Permission};
 use crate::domain::audit::Actor;
 use crate::domain::environment::Environment;
 use crate::domain::time::Clock;
+use crate::http::ThrottleSettings;
 use crate::http::server::{self, ServerSettings};
 use crate::{telemetry, upkeep};
 
@@ -131,13 +132,7 @@ impl Running {
             tokio::spawn(upkeep::run(store.clone(), clock, keep, stop.clone())),
         ];
         let last_answers = CancellationToken::new();
-        let settings = ServerSettings {
-            listeners: vec![listener.try_clone()?],
-            workers: NonZeroUsize::new(config.server.worker_count()).unwrap_or(NonZeroUsize::MIN),
-            body_bytes_max: config.server.body_bytes_max,
-            shutdown_grace: REQUESTS_GRACE,
-            last_answers: last_answers.clone(),
-        };
+        let settings = server_settings(config, listener.try_clone()?, &last_answers);
         let (server, _addresses) = server::serve(platform.app.clone(), settings)?;
         let http = server.handle();
         let http_task = tokio::spawn(server);
@@ -181,6 +176,25 @@ impl Running {
             task.await?;
         }
         Ok(drained)
+    }
+}
+
+fn server_settings(
+    config: &Config,
+    listener: TcpListener,
+    last_answers: &CancellationToken,
+) -> ServerSettings {
+    let server = &config.server;
+    ServerSettings {
+        listeners: vec![listener],
+        workers: NonZeroUsize::new(server.worker_count()).unwrap_or(NonZeroUsize::MIN),
+        body_bytes_max: server.body_bytes_max,
+        throttle: ThrottleSettings {
+            requests_per_second: server.rate_limit,
+            wrong_keys_per_minute: server.wrong_keys_max,
+        },
+        shutdown_grace: REQUESTS_GRACE,
+        last_answers: last_answers.clone(),
     }
 }
 

@@ -126,6 +126,19 @@ pub async fn ended_before(conn: &mut Conn, time: DateTime<Utc>) -> Result<Vec<We
     Ok(weeks.filter(|week| week.is_before(time)).collect())
 }
 
+/// The tables whose DEFAULT partition holds rows; none does unless a clock was wrong or a week was not made.
+pub async fn with_strays(conn: &mut Conn) -> Result<Vec<&'static str>, StoreError> {
+    let mut found = Vec::new();
+    for table in TABLES {
+        let strays = format!("SELECT EXISTS (SELECT FROM {table}_default) AS present");
+        let strays: Present = diesel::sql_query(strays).get_result(conn).await?;
+        if strays.present {
+            found.push(table);
+        }
+    }
+    Ok(found)
+}
+
 #[derive(diesel::QueryableByName)]
 struct Present {
     #[diesel(sql_type = diesel::sql_types::Bool)]

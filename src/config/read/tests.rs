@@ -65,6 +65,8 @@ fn each_value_out_of_its_range_is_refused_under_its_key() {
         ("server.public_url", "https://example.com/?a=b"),
         ("server.workers", "1025"),
         ("server.body_max", "65MiB"),
+        ("server.rate_limit", "-1"),
+        ("server.wrong_keys_max", "1000001"),
         ("database.url", "mysql://h/db"),
         ("database.connections_max", "1"),
         ("database.connections_max", "501"),

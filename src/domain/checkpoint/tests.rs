@@ -1,5 +1,7 @@
 //! Notes and checkpoints that other implementations made, and ours.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Source: golang.org/x/mod/sumdb/note, note_test.go.
@@ -216,4 +218,34 @@ fn a_private_key_is_not_printed() {
         format!("{:?}", signing_key()),
         r#"SigningKey { name: "tidings/env_1", .. }"#
     );
+}
+
+proptest! {
+    #[test]
+    fn a_note_with_one_character_changed_is_refused_or_says_the_same(
+        place in any::<prop::sample::Index>(),
+        other in prop_oneof![any::<char>(), Just('\n'), Just('—'), Just('0')],
+    ) {
+        let signer = signing_key();
+        let note = checkpoint().sign(&[&signer]).expect("a note");
+        let mut characters: Vec<char> = note.chars().collect();
+        let place = place.index(characters.len());
+        characters[place] = other;
+        let touched: String = characters.into_iter().collect();
+
+        let keys = [signer.verifying_key().clone()];
+        if let Ok(opened) = Checkpoint::parse_and_verify(&touched, &keys) {
+            prop_assert_eq!(opened.text(), checkpoint().text());
+        }
+    }
+
+    #[test]
+    fn no_text_upsets_the_reader_of_notes_and_keys(text in "(\\PC|\n|— |\\+){0,120}") {
+        let keys = [signing_key().verifying_key().clone()];
+
+        prop_assert!(Checkpoint::parse_and_verify(&text, &keys).is_err());
+        if let Ok(key) = text.parse::<VerifyingKey>() {
+            prop_assert!(text.starts_with(key.name()));
+        }
+    }
 }

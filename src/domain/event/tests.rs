@@ -1,5 +1,7 @@
 //! How event types, patterns and events are read.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn event_type(text: &str) -> EventType {
@@ -111,4 +113,31 @@ fn places_grow_even_when_the_clock_steps_back() {
 
     assert!(first.id < second.id && second.id < third.id);
     assert_eq!([first.position, second.position, third.position], [1, 2, 3]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_text_is_taken_for_a_pattern_reads_back_as_it_was(text in "\\PC{0,40}|[a-z.*_:-]{0,140}") {
+        if let Ok(pattern) = EventPattern::parse("events", &text) {
+            prop_assert_eq!(pattern.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_its_own_types_and_those_below_it(
+        segments in prop::collection::vec("[a-z][a-z0-9_-]{0,8}", 1..5),
+        kept in 1_usize..5,
+    ) {
+        let name = segments.join(".");
+        let prefix = segments[..kept.min(segments.len())].join(".");
+        let pattern = |text: &str| EventPattern::parse("events", text).expect("a pattern");
+
+        prop_assert!(pattern(&name).matches(&event_type(&name)));
+        prop_assert!(pattern("*").matches(&event_type(&name)));
+        let below = pattern(&[prefix.as_str(), ".*"].concat());
+        prop_assert_eq!(below.matches(&event_type(&name)), prefix != name);
+        prop_assert_eq!(pattern(&prefix).matches(&event_type(&name)), prefix == name);
+        let longer = pattern(&[prefix.as_str(), "x.*"].concat());
+        prop_assert!(!longer.matches(&event_type(&prefix)));
+    }
 }

@@ -125,6 +125,7 @@ fn codes(operation: &Operation, route: &Route) -> Vec<Code> {
     let mut codes = vec![Code::Internal];
     if route.permission.is_some() {
         codes.extend([Code::Unauthorized, Code::Forbidden, Code::Unavailable]);
+        codes.push(Code::RateLimitExceeded);
     }
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let has = |place: &ParameterIn| {
@@ -140,6 +141,7 @@ fn codes(operation: &Operation, route: &Route) -> Vec<Code> {
     }
     if matches!(route.method, Method::POST | Method::PUT | Method::PATCH) {
         codes.extend([
+            Code::MalformedRequest,
             Code::MalformedJson,
             Code::RequestTimeout,
             Code::PayloadTooLarge,
@@ -306,7 +308,10 @@ mod tests {
     fn every_code_but_those_of_unknown_paths_belongs_to_an_operation() {
         let text = as_json().to_string();
         for code in Code::ALL {
-            let of_no_route = matches!(code, Code::NotFound | Code::MethodNotAllowed);
+            let of_no_route = matches!(
+                code,
+                Code::NotFound | Code::MethodNotAllowed | Code::HeadersTooLarge
+            );
             assert_eq!(
                 text.contains(&format!("`{}`", code.as_str())),
                 !of_no_route,

@@ -1,20 +1,23 @@
 //! Who is calling, and whether they may: the bearer key of a request.
 //!
 //! Invariant: a handler that names [`Authorized`] runs only for a caller who holds the permission. A missing,
-//! malformed, unknown or revoked key is 401, all alike; a key without the permission is 403.
+//! malformed, unknown or revoked key is 401, all alike; a key without the permission is 403; one that asks too often,
+//! or an address that is wrong too often, is 429.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::ops::Deref;
 
-use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, USER_AGENT};
 use actix_web::web::Data;
+use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::argument::Extract;
 use crate::app::{self, App};
 use crate::domain::access::{Caller, Origin, Permission};
 use crate::http::problem::{Code, Problem};
+use crate::http::throttle::{Throttle, Verdict};
 
 /// A permission as a type.
 pub(in crate::http) trait Required {
@@ -53,9 +56,24 @@ impl<P: Required> Extract for Authorized<P> {
         let Some(key) = bearer(request.headers()) else {
             return Err(Problem::of(Code::Unauthorized));
         };
-        let caller = app::api_keys::authenticate(&app, key)
-            .await?
-            .ok_or_else(|| Problem::of(Code::Unauthorized))?;
+        let throttle = request.app_data::<Data<Throttle>>();
+        let Some(caller) = app::api_keys::authenticate(&app, key).await? else {
+            let guesses = throttle.is_some_and(|throttle| throttle.wrong_key(peer(request)));
+            return Err(Problem::of(match guesses {
+                true => Code::RateLimitExceeded,
+                false => Code::Unauthorized,
+            }));
+        };
+        match throttle.and_then(|throttle| throttle.request(caller.key)) {
+            None => {}
+            Some(Verdict::Within(standing)) => {
+                request.extensions_mut().insert(standing);
+            }
+            Some(Verdict::Beyond(standing)) => {
+                request.extensions_mut().insert(standing);
+                return Err(Problem::of(Code::RateLimitExceeded));
+            }
+        }
         if !caller.may(P::PERMISSION) {
             return Err(Problem::forbidden(P::PERMISSION));
         }
@@ -70,9 +88,13 @@ impl<P: Required> Extract for Authorized<P> {
 fn origin(request: &HttpRequest) -> Origin {
     let user_agent = request.headers().get(USER_AGENT);
     Origin {
-        address: request.peer_addr().map(|peer| peer.ip().to_canonical()),
+        address: peer(request),
         user_agent: user_agent.map(|text| String::from_utf8_lossy(text.as_bytes()).into()),
     }
+}
+
+fn peer(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
 /// The key of `Authorization: Bearer <key>`; the scheme in any case (Source: RFC 9110, 11.1).

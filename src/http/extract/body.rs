@@ -150,7 +150,7 @@ async fn read(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Problem>
 fn chunk(chunk: Result<Bytes, PayloadError>, room: usize) -> Result<Bytes, Problem> {
     let chunk = chunk.map_err(|fault| {
         Problem::new(
-            Code::MalformedJson,
+            Code::MalformedRequest,
             format!("The request body could not be read: {fault}."),
         )
     })?;

@@ -92,8 +92,10 @@ path_texts! {
 
 /// A segment of the path, decoded.
 ///
-/// The router has decoded everything but `%25`, `%2F` and `%2B`; decoding the rest makes the whole exact.
+/// The router has decoded everything but `%25`, `%2F` and `%2B`; decoding the rest makes the whole exact. What has no
+/// decoding names nothing; neither does what holds a NUL, which the database would not even compare.
 fn path_text(request: &HttpRequest, name: &str) -> String {
     let text = request.match_info().get(name).unwrap_or_default();
-    decode_path(text).unwrap_or_else(|| text.to_owned())
+    let decoded = decode_path(text).unwrap_or_else(|| text.to_owned());
+    decoded.replace('\0', "\u{fffd}")
 }

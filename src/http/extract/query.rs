@@ -33,10 +33,11 @@ impl Query {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decode_form(name), decode_form(value)) {
-                (Some(name), Some(value)) => pairs.push((name, value)),
+                (Some(name), Some(value)) if !has_nul(&name, &value) => pairs.push((name, value)),
                 (name, _) => {
                     let field = name.unwrap_or_else(|| "query".to_owned());
-                    let message = format!("{field} is not valid percent-encoded UTF-8.");
+                    let message =
+                        format!("{field} is not valid percent-encoded UTF-8, or has a NUL.");
                     faults.push(Invalid::new(field, "invalid_encoding", message));
                 }
             }
@@ -213,6 +214,11 @@ fn decode(text: &str, plus: u8) -> Option<String> {
         });
     }
     String::from_utf8(decoded).ok()
+}
+
+/// Whether a value holds what no text in the database can; a cursor that does is refused as a cursor.
+fn has_nul(name: &str, value: &str) -> bool {
+    value.contains('\0') && !matches!(name, "after" | "before")
 }
 
 fn hex(digit: u8) -> Option<u8> {

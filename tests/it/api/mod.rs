@@ -9,5 +9,7 @@ mod health;
 mod idempotency;
 mod idempotency_elsewhere;
 mod limits;
+mod malformed;
 mod organizations;
 mod permissions;
+mod rates;

@@ -144,6 +144,13 @@ impl Client {
         self.exchange(&[head.as_bytes(), body].concat()).await
     }
 
+    /// Where the platform is, and the caller's key: for those who make their own connections.
+    pub(crate) fn address_and_key(&self) -> (String, String) {
+        let address = self.base.trim_start_matches("http://");
+        let key = self.key.as_deref().unwrap_or("none");
+        (address.to_owned(), key.to_owned())
+    }
+
     /// Sends bytes and reads until the other side closes.
     pub(crate) async fn exchange(&self, bytes: &[u8]) -> String {
         let address = self.base.trim_start_matches("http://");

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidings::app::{App, environments};
+use tidings::config::ServerConfig;
 use tidings::dispatch::Drained;
 use tidings::domain::access::{ApiKey, ApiKeyText, Permission};
 use tidings::domain::environment::Environment;
 use tidings::domain::id::{ApiKeyId, EnvironmentId};
 use tidings::domain::time::Clock;
+use tidings::http::ThrottleSettings;
 use tidings::http::server::{self, ServerSettings};
 use tidings::runtime::{Foundation, Platform, PlatformSettings};
 use tidings::store;
@@ -73,7 +75,7 @@ impl TestPlatform {
             Some(first) => first.id,
             None => new_environment(&parts, "default").await,
         };
-        let http = serve(&parts.app, listener, config.server.body_bytes_max);
+        let http = serve(&parts.app, listener, &config.server);
         let dispatch = dispatching.then(|| {
             database.leases_may_stay();
             let stop = CancellationToken::new();
@@ -219,13 +221,17 @@ impl Drop for TestPlatform {
 fn serve(
     app: &App,
     listener: std::net::TcpListener,
-    body_bytes_max: usize,
+    config: &ServerConfig,
 ) -> actix_web::dev::ServerHandle {
     let settings = ServerSettings {
         last_answers: CancellationToken::new(),
         listeners: vec![listener],
         workers: NonZeroUsize::MIN,
-        body_bytes_max,
+        body_bytes_max: config.body_bytes_max,
+        throttle: ThrottleSettings {
+            requests_per_second: config.rate_limit,
+            wrong_keys_per_minute: config.wrong_keys_max,
+        },
         shutdown_grace: Duration::from_secs(1),
     };
     let app = app.clone();
