@@ -28,6 +28,7 @@ use super::connection::{Bounded, STALL_MAX};
 use super::docs;
 use super::extract::BodyLimits;
 use super::middleware::{observe, refuse_path};
+use super::portal;
 use crate::app::App;
 
 /// How long the head of a connection's first request may take.
@@ -106,6 +107,7 @@ fn configure(app: Data<App>, limits: BodyLimits) -> impl FnOnce(&mut ServiceConf
             .app_data(Description(openapi::text()));
         config
             .configure(routes::configure)
-            .configure(docs::configure);
+            .configure(docs::configure)
+            .configure(portal::configure);
     }
 }

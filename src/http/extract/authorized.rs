@@ -67,7 +67,7 @@ impl<P: Required> Extract for Authorized<P> {
 }
 
 /// The other end of the connection: a proxy in front hides who is behind it.
-fn origin(request: &HttpRequest) -> Origin {
+pub(in crate::http) fn origin(request: &HttpRequest) -> Origin {
     let user_agent = request.headers().get(USER_AGENT);
     Origin {
         address: request.peer_addr().map(|peer| peer.ip().to_canonical()),
