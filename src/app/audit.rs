@@ -14,7 +14,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::schema::SchemaFault;
 use crate::ingest::{NewItem, entry_id};
-use crate::store::{Conn, StoreError, audit_logs, organizations};
+use crate::store::{Conn, StoreError, audit_logs, audit_proofs, organizations};
 
 /// Records one entry.
 ///
@@ -59,6 +59,7 @@ pub async fn list(
     filter: AuditFilter,
     query: &PageQuery<AuditLogEventId>,
 ) -> Result<Page<AuditRecord>, AppError> {
+    let trail = caller.bound_to.map(Trail::Organization).or(trail);
     let mut conn = app.store().conn().await?;
     let filter = AuditFilter {
         organization: trail.map(audit_logs::key_of),
@@ -75,7 +76,14 @@ pub async fn find(
     id: AuditLogEventId,
 ) -> Result<AuditRecord, AppError> {
     let mut conn = app.store().conn().await?;
-    let found = audit_logs::find(&mut conn, caller.environment, id).await?;
+    let place = audit_proofs::place(&mut conn, caller.environment, id).await?;
+    let seen = place.is_some_and(|(organization, _)| {
+        caller.sees(audit_logs::trail_of(organization).organization())
+    });
+    let found = match seen {
+        true => audit_logs::find(&mut conn, caller.environment, id).await?,
+        false => None,
+    };
     found.ok_or_else(|| AppError::not_found(Noun::AuditLogEvent, &id))
 }
 

@@ -21,7 +21,7 @@ use crate::store::outbox::NewDelivery;
 use crate::store::{Conn, deliveries, endpoints, events, installation, outbox};
 
 /// Attempts of one delivery that are shown; a schedule has at most 21.
-const ATTEMPTS_SHOWN_MAX: i64 = 100;
+pub(super) const ATTEMPTS_SHOWN_MAX: i64 = 100;
 
 /// Lists deliveries.
 pub async fn list(
@@ -30,8 +30,14 @@ pub async fn list(
     filter: &DeliveryFilter,
     query: &PageQuery<DeliveryId>,
 ) -> Result<Page<Delivery>, AppError> {
+    let environment = caller.environment;
     let mut conn = app.store().conn().await?;
-    let rows = deliveries::page(&mut conn, caller.environment, filter, query).await?;
+    let among = match caller.bound_to {
+        Some(id) => Some(endpoints::bound_to(&mut conn, environment, id).await?),
+        None => None,
+    };
+    let among = among.as_deref();
+    let rows = deliveries::page(&mut conn, environment, filter, among, query).await?;
     Ok(Page::cut(rows, query))
 }
 
@@ -43,7 +49,15 @@ pub async fn find(app: &App, caller: &Caller, id: DeliveryId) -> Result<Delivery
 
 async fn found(conn: &mut Conn, caller: &Caller, id: DeliveryId) -> Result<Delivery, AppError> {
     let delivery = deliveries::find(conn, caller.environment, id).await?;
-    delivery.ok_or_else(|| AppError::not_found(Noun::Delivery, &id))
+    let unknown = || AppError::not_found(Noun::Delivery, &id);
+    let delivery = delivery.ok_or_else(unknown)?;
+    if let Some(organization) = caller.bound_to {
+        let among = endpoints::bound_to(conn, caller.environment, organization).await?;
+        if !among.contains(&delivery.endpoint) {
+            return Err(unknown());
+        }
+    }
+    Ok(delivery)
 }
 
 /// The attempts of one delivery, oldest first, with the request headers derived anew.

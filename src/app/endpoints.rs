@@ -42,6 +42,10 @@ pub async fn create(
     key: Option<IdempotencyKey>,
 ) -> Result<Endpoint, AppError> {
     check_url(app, &new.url)?;
+    let new = NewEndpoint {
+        organization: caller.bound_to.or(new.organization),
+        ..new
+    };
     let endpoint = made(app, caller, new);
     let mut conn = app.store().conn().await?;
     let created = conn
@@ -107,7 +111,8 @@ pub(super) async fn found(
     id: EndpointId,
 ) -> Result<Endpoint, AppError> {
     let endpoint = endpoints::find(conn, app.store().vault(), caller.environment, id).await?;
-    let endpoint = endpoint.filter(|endpoint| endpoint.deleted_at.is_none());
+    let endpoint = endpoint
+        .filter(|endpoint| endpoint.deleted_at.is_none() && caller.sees(endpoint.organization));
     endpoint.ok_or_else(|| AppError::not_found(Noun::Endpoint, &id))
 }
 
@@ -138,7 +143,9 @@ pub async fn list(
     query: &PageQuery<EndpointId>,
 ) -> Result<Page<Endpoint>, AppError> {
     let mut conn = app.store().conn().await?;
-    let rows = endpoints::page(&mut conn, app.store().vault(), caller.environment, query).await?;
+    let vault = app.store().vault();
+    let (environment, bound_to) = (caller.environment, caller.bound_to);
+    let rows = endpoints::page(&mut conn, vault, environment, bound_to, query).await?;
     Ok(Page::cut(rows, query))
 }
 

@@ -25,6 +25,7 @@ pub enum Noun {
     AuditLogCheckpoint,
     AuditLogRedaction,
     EventType,
+    PortalLink,
 }
 
 impl Noun {
@@ -43,6 +44,7 @@ impl Noun {
             Self::AuditLogCheckpoint => "Audit Log Checkpoint",
             Self::AuditLogRedaction => "Audit Log Redaction",
             Self::EventType => "Event Type",
+            Self::PortalLink => "Portal Link",
         }
     }
 }

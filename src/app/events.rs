@@ -9,8 +9,8 @@ use crate::domain::id::EventId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Cursor, Order, Page, PageQuery, PageSize};
 use crate::ingest::NewItem;
-use crate::store::StoreError;
 use crate::store::events::{self, CursorState};
+use crate::store::{StoreError, recent_events};
 
 /// Records one event; it is durable with all its deliveries when this answers.
 ///
@@ -85,7 +85,24 @@ async fn record(
 pub async fn find(app: &App, caller: &Caller, id: EventId) -> Result<Event, AppError> {
     let mut conn = app.store().conn().await?;
     let event = events::find(&mut conn, caller.environment, id).await?;
+    let event = event.filter(|event| caller.sees(event.organization));
     event.ok_or_else(|| AppError::not_found(Noun::Event, &id))
+}
+
+/// Lists events, newest first.
+pub async fn recent(
+    app: &App,
+    caller: &Caller,
+    filter: &EventFilter,
+    query: &PageQuery<EventId>,
+) -> Result<Page<Event>, AppError> {
+    let filter = EventFilter {
+        organization: caller.bound_to.or(filter.organization),
+        ..filter.clone()
+    };
+    let mut conn = app.store().conn().await?;
+    let rows = recent_events::page(&mut conn, caller.environment, &filter, query).await?;
+    Ok(Page::cut(rows, query))
 }
 
 /// Reads the feed after `after`, oldest first.

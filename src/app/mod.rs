@@ -23,7 +23,10 @@ pub mod health;
 mod memory;
 mod once;
 pub mod organizations;
+pub mod overview;
+pub mod portal;
 mod trail;
+pub mod why;
 
 pub use context::{App, AppParts, AppSettings};
 pub use error::{AppError, Noun};

@@ -16,6 +16,7 @@ mod exit;
 mod flags;
 mod keys;
 mod output;
+mod portal;
 mod receive;
 mod serve;
 mod tree;

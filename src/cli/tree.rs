@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::flags::SettingsFlags;
-use super::{admin, audit, bench, config, environments, events, exit, keys, receive, serve};
+use super::{
+    admin, audit, bench, config, environments, events, exit, keys, portal, receive, serve,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +46,9 @@ enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Let somebody into the portal
+    #[command(subcommand)]
+    Portal(portal::Portal),
     /// Look after the keys that sign audit logs
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -69,6 +74,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => admin::migrate(&settings).await,
         Command::Environments(command) => environments::run(command, &settings).await,
         Command::Keys(command) => keys::run(command, &settings).await,
+        Command::Portal(command) => portal::run(command, &settings).await,
         Command::Audit(command) => return exit::of(audit::run(command, &settings).await),
         Command::Config(command) => config::run(command, &settings).await,
         Command::Events(command) => events::run(command).await,
@@ -135,6 +141,8 @@ mod tests {
             "tidings receive --answer 99",
             "tidings receive --answer 500 --fail-first 2",
             "tidings receive --secret whsec_short",
+            "tidings portal link --role manager",
+            "tidings portal link --for 8d",
             "tidings audit verify log.ndjson",
             "tidings audit verify log.ndjson --key nonsense",
             "tidings audit verify log.ndjson --key-file k --consistency-proof p",

@@ -13,7 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::id::{ApiKeyId, EnvironmentId};
+use super::id::{ApiKeyId, EnvironmentId, OrganizationId, PortalSessionId};
 use super::invalid::Invalid;
 
 /// What a key may do.
@@ -103,14 +103,23 @@ pub struct Origin {
     pub user_agent: Option<Box<str>>,
 }
 
+/// What a caller came in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    ApiKey(ApiKeyId),
+    PortalSession(PortalSessionId),
+}
+
 /// Who is calling.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub environment: EnvironmentId,
-    pub key: ApiKeyId,
-    /// The key's name.
+    pub credential: Credential,
+    /// The key's name, or what a visitor of the portal is called.
     pub name: Arc<str>,
     pub origin: Origin,
+    /// Bound: nothing but this organization's is there for the caller.
+    pub bound_to: Option<OrganizationId>,
     permissions: Vec<Permission>,
 }
 
@@ -118,11 +127,43 @@ impl Caller {
     pub fn new(key: &ApiKey) -> Self {
         Self {
             environment: key.environment,
-            key: key.id,
+            credential: Credential::ApiKey(key.id),
             name: key.name.as_str().into(),
             origin: Origin::default(),
+            bound_to: None,
             permissions: key.permissions.clone(),
         }
+    }
+
+    /// A visitor of the portal.
+    pub fn visiting(
+        environment: EnvironmentId,
+        session: PortalSessionId,
+        name: &str,
+        bound_to: Option<OrganizationId>,
+        permissions: &[Permission],
+    ) -> Self {
+        Self {
+            environment,
+            credential: Credential::PortalSession(session),
+            name: name.into(),
+            origin: Origin::default(),
+            bound_to,
+            permissions: permissions.to_vec(),
+        }
+    }
+
+    /// The key that the caller came with, if it was one.
+    pub const fn api_key(&self) -> Option<ApiKeyId> {
+        match self.credential {
+            Credential::ApiKey(key) => Some(key),
+            Credential::PortalSession(_) => None,
+        }
+    }
+
+    /// Whether what belongs to this organization, or to none, is there for the caller.
+    pub fn sees(&self, organization: Option<OrganizationId>) -> bool {
+        self.bound_to.is_none() || self.bound_to == organization
     }
 
     /// The same caller, calling from there.
@@ -203,7 +244,8 @@ mod tests {
     fn caller(permissions: &[Permission]) -> Caller {
         Caller {
             environment: EnvironmentId::at(1, 1),
-            key: ApiKeyId::at(1, 1),
+            credential: Credential::ApiKey(ApiKeyId::at(1, 1)),
+            bound_to: None,
             name: "test".into(),
             origin: Origin::default(),
             permissions: permissions.to_vec(),

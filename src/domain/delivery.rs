@@ -119,6 +119,17 @@ pub struct DeliveryFilter {
     pub state: Option<StateName>,
 }
 
+/// How a delivery ended, as far as a summary needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct SettledDelivery {
+    pub endpoint: EndpointId,
+    pub state: StateName,
+    pub created_at: DateTime<Utc>,
+    pub settled_at: DateTime<Utc>,
+    /// Of the attempt that ended it; `None` when none did.
+    pub duration_ms: Option<u64>,
+}
+
 /// One delivery that a worker holds under a committed lease: all that is needed to send it.
 #[derive(Debug, Clone)]
 pub struct Claim {

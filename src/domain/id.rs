@@ -143,6 +143,10 @@ ids! {
     AuditLogCheckpointId = "audit_log_checkpoint";
     /// The removal of personal parts from an audit log's entries.
     AuditLogRedactionId = "audit_log_redaction";
+    /// A link that lets somebody into the portal once.
+    PortalLinkId = "portal_link";
+    /// Somebody who is in the portal.
+    PortalSessionId = "portal_session";
     /// One HTTP request, in `X-Request-ID`.
     RequestId = "req";
     /// The hold of one worker on the deliveries of one claim.

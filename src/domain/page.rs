@@ -8,6 +8,12 @@ use super::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 pub struct PageSize(u32);
 
 impl PageSize {
+    /// As many as a page can hold.
+    pub const LARGEST: Self = Self(PAGE_SIZE_MAX);
+
+    /// What a table on a page of the portal shows.
+    pub const OF_A_TABLE: Self = Self(25);
+
     /// Errors: not a number from 1 to 100.
     pub fn parse(text: Option<&str>) -> Result<Self, Invalid> {
         let Some(text) = text else {

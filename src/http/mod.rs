@@ -10,6 +10,7 @@ mod docs;
 mod extract;
 mod health;
 mod middleware;
+mod portal;
 pub mod problem;
 pub mod server;
 mod throttle;

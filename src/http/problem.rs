@@ -24,8 +24,10 @@ use crate::domain::schema::SchemaFault;
 use crate::domain::time;
 
 mod fault;
+mod told;
 
 pub(super) use fault::Fault;
+pub(super) use told::Told;
 
 /// Seconds after which a refused caller may come back.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -207,7 +209,8 @@ impl Problem {
             | Noun::AuditLogExport
             | Noun::AuditLogCheckpoint
             | Noun::AuditLogRedaction
-            | Noun::EventType => Code::EntityExists,
+            | Noun::EventType
+            | Noun::PortalLink => Code::EntityExists,
         };
         Self::new(code, message)
     }

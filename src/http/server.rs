@@ -28,6 +28,7 @@ use super::connection::{Bounded, STALL_MAX};
 use super::docs;
 use super::extract::BodyLimits;
 use super::middleware::{observe, refuse_path};
+use super::portal;
 use super::throttle::{Throttle, ThrottleSettings};
 use super::told::Told;
 use crate::app::App;
@@ -118,6 +119,7 @@ fn configure(
             .app_data(Description(openapi::text()));
         config
             .configure(routes::configure)
-            .configure(docs::configure);
+            .configure(docs::configure)
+            .configure(portal::configure);
     }
 }

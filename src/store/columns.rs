@@ -13,7 +13,7 @@ use diesel::sql_types::Uuid;
 use crate::domain::id::{
     ApiKeyId, AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId,
     DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId, OrganizationDomainId, OrganizationId,
-    WorkerId,
+    PortalLinkId, PortalSessionId, WorkerId,
 };
 
 /// An id of any kind, for the one column that refers to objects of several.
@@ -78,6 +78,8 @@ id_columns! {
     AuditLogExportId AuditLogExportIdColumn,
     AuditLogCheckpointId AuditLogCheckpointIdColumn,
     AuditLogRedactionId AuditLogRedactionIdColumn,
+    PortalLinkId PortalLinkIdColumn,
+    PortalSessionId PortalSessionIdColumn,
 }
 
 #[derive(AsExpression, FromSqlRow)]

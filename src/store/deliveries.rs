@@ -94,11 +94,12 @@ pub async fn find(
 
 /// Reads one page, as `query` says, one row beyond its size.
 ///
-/// Shape: ordered by id, which is the order of the events' times.
+/// Shape: ordered by id, which is the order of the events' times; of these endpoints alone where they are given.
 pub async fn page(
     conn: &mut Conn,
     environment: EnvironmentId,
     filter: &DeliveryFilter,
+    among: Option<&[EndpointId]>,
     query: &PageQuery<DeliveryId>,
 ) -> Result<Vec<Delivery>, StoreError> {
     let statement = all_deliveries::table
@@ -114,6 +115,9 @@ pub async fn page(
     }
     if let Some(endpoint) = filter.endpoint {
         statement = statement.filter(all_deliveries::endpoint_id.eq(endpoint));
+    }
+    if let Some(among) = among {
+        statement = statement.filter(all_deliveries::endpoint_id.eq_any(among.to_vec()));
     }
     if let Some(state) = filter.state {
         statement = statement.filter(all_deliveries::state.eq(state.as_str()));

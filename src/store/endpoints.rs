@@ -250,16 +250,34 @@ pub async fn page(
     conn: &mut Conn,
     vault: &Vault,
     environment: EnvironmentId,
+    organization: Option<OrganizationId>,
     query: &PageQuery<EndpointId>,
 ) -> Result<Vec<Endpoint>, StoreError> {
-    let statement = endpoints::table
+    let mut statement = endpoints::table
         .filter(endpoints::environment_id.eq(environment))
         .filter(endpoints::deleted_at.is_null())
         .select(EndpointRow::as_select())
         .into_boxed();
+    if let Some(organization) = organization {
+        statement = statement.filter(endpoints::organization_id.eq(organization));
+    }
     let statement = paged!(statement, endpoints::id, query);
     let rows: Vec<EndpointRow> = statement.load(conn).await?;
     rows.into_iter().map(|row| row.open(vault)).collect()
+}
+
+/// The endpoints that are bound to an organization, deleted ones included.
+pub async fn bound_to(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    organization: OrganizationId,
+) -> Result<Vec<EndpointId>, StoreError> {
+    Ok(endpoints::table
+        .filter(endpoints::environment_id.eq(environment))
+        .filter(endpoints::organization_id.eq(organization))
+        .select(endpoints::id)
+        .load(conn)
+        .await?)
 }
 
 /// How many endpoints the environment has, deleted ones left out.

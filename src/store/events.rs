@@ -204,7 +204,7 @@ impl QueryFragment<Pg> for Insert<'_> {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = events)]
-struct EventRow {
+pub(super) struct EventRow {
     environment_id: EnvironmentId,
     id: EventId,
     position: i64,
@@ -337,13 +337,13 @@ pub async fn page(
 }
 
 /// Unix milliseconds, rounded up: an event within the millisecond before `time` is not at or after it.
-fn ceil_millis(time: DateTime<Utc>) -> u64 {
+pub(super) fn ceil_millis(time: DateTime<Utc>) -> u64 {
     let whole = time.timestamp_subsec_nanos().is_multiple_of(1_000_000);
     millis(time) + u64::from(!whole)
 }
 
 /// The condition that an event's type matches one of the patterns.
-fn matches_any(patterns: &[EventPattern]) -> MatchesAny {
+pub(super) fn matches_any(patterns: &[EventPattern]) -> MatchesAny {
     let (mut exact, mut below) = (Vec::new(), Vec::new());
     for pattern in patterns {
         match pattern {
@@ -357,7 +357,7 @@ fn matches_any(patterns: &[EventPattern]) -> MatchesAny {
 
 /// `event_type = ANY (…) OR some prefix of it is wanted`.
 #[derive(Debug, QueryId, diesel::expression::ValidGrouping)]
-struct MatchesAny {
+pub(super) struct MatchesAny {
     exact: Vec<String>,
     below: Vec<String>,
 }

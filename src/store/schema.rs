@@ -345,6 +345,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    portal_links (environment_id, id) {
+        environment_id -> Uuid,
+        id -> Uuid,
+        secret_sha256 -> Bytea,
+        role -> Text,
+        organization_id -> Nullable<Uuid>,
+        name -> Text,
+        api_key_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    portal_sessions (environment_id, id) {
+        environment_id -> Uuid,
+        id -> Uuid,
+        secret_sha256 -> Bytea,
+        role -> Text,
+        organization_id -> Nullable<Uuid>,
+        name -> Text,
+        api_key_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     workers (id) {
         id -> Uuid,
         host -> Text,

@@ -17,4 +17,6 @@ mod feed;
 mod harness;
 mod house;
 #[cfg(test)]
+mod portal;
+#[cfg(test)]
 mod process;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::content::{Context, Identity, Metadata, Personal, PersonalParts};
 use super::new::NewAuditEntry;
-use crate::domain::access::Caller;
+use crate::domain::access::{Caller, Credential};
 use crate::domain::event::EventType;
 use crate::domain::limits::{
     AUDIT_ID_CHARS_MAX, AUDIT_LOCATION_CHARS_MAX, AUDIT_METADATA_VALUE_CHARS_MAX,
@@ -61,6 +61,8 @@ own_actions! {
     RetentionUpdated "audit_log_retention.updated",
     ExportCreated "audit_log_export.created",
     RedactionRequested "audit_log_redaction.requested",
+    PortalLinkCreated "portal_link.created",
+    PortalEntered "portal.entered",
     AuditKeyRotated "audit_log_key.rotated",
     AuditKeyRetired "audit_log_key.retired",
 }
@@ -107,7 +109,10 @@ impl From<&Caller> for Actor {
         let address = origin.address.map(|address| address.to_string());
         let user_agent = origin.user_agent.as_deref();
         Self {
-            identity: identity("api_key", &caller.key.to_string()),
+            identity: match caller.credential {
+                Credential::ApiKey(key) => identity("api_key", &key.to_string()),
+                Credential::PortalSession(id) => identity("portal_session", &id.to_string()),
+            },
             name: Some(cut(&caller.name, NAME_CHARS_MAX)),
             context: Context {
                 location: location(address.as_deref().unwrap_or_default(), "unknown"),

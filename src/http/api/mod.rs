@@ -9,6 +9,8 @@ mod event_types;
 mod events;
 pub(super) mod openapi;
 mod organizations;
+mod portal_links;
 pub(super) mod routes;
+mod why;
 
 pub(super) use description::Description;

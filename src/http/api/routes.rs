@@ -19,7 +19,9 @@ use super::audit_logs::{
     keys as audit_keys, proofs as audit_proofs, redactions as audit_redactions,
     retention as audit_retention, schemas as audit_schemas,
 };
-use super::{deliveries, description, endpoints, event_types, events, organizations};
+use super::{
+    deliveries, description, endpoints, event_types, events, organizations, portal_links, why,
+};
 use crate::domain::access::Permission;
 use crate::http::extract::Arguments;
 use crate::http::health;
@@ -70,6 +72,7 @@ routes! {
     events::create_event_batch [EntityNotFound InvalidEventData];
     events::list_events [InvalidEventsRequest CursorExpired];
     events::get_event [];
+    why::explain_event [];
     event_types::create_event_type [EntityExists];
     event_types::list_event_types [];
     event_types::get_event_type [];
@@ -119,6 +122,7 @@ routes! {
     audit_retention::get_audit_logs_retention [];
     audit_retention::update_audit_logs_retention [];
     audit_retention::get_audit_log_configuration [];
+    portal_links::create_portal_link [EntityNotFound];
     health::get_liveness [];
     health::get_readiness [];
     description::get_openapi [];
@@ -255,13 +259,15 @@ mod tests {
                     Some(Permission::Admin)
                 }
                 Some("audit_logs") => Some(Permission::AuditWrite),
+                // It tells of an endpoint's state.
+                Some("events") if route.path.ends_with("/why") => Some(Permission::EndpointsRead),
                 Some("events" | "event_types") if reads => Some(Permission::EventsRead),
                 Some("events" | "event_types") => Some(Permission::EventsWrite),
                 Some("webhook_endpoints" | "deliveries") if reads => {
                     Some(Permission::EndpointsRead)
                 }
                 Some("webhook_endpoints" | "deliveries") => Some(Permission::EndpointsWrite),
-                Some("organizations") => Some(Permission::Admin),
+                Some("organizations" | "portal_links") => Some(Permission::Admin),
                 Some(_) | None => None,
             };
             assert_eq!(route.permission, wanted, "{} {}", route.method, route.path);

@@ -67,6 +67,7 @@ fn rank(tag: &str) -> usize {
         "Deliveries",
         "Audit logs",
         "Organizations",
+        "Portal",
     ]
     .iter()
     .position(|&known| known == tag)
@@ -316,6 +317,7 @@ mod tests {
                 "Deliveries",
                 "Audit logs",
                 "Organizations",
+                "Portal",
                 "Health"
             ]
         );

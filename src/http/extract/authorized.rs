@@ -64,7 +64,8 @@ impl<P: Required> Extract for Authorized<P> {
                 false => Code::Unauthorized,
             }));
         };
-        match throttle.and_then(|throttle| throttle.request(caller.key)) {
+        let counted = throttle.zip(caller.api_key());
+        match counted.and_then(|(throttle, key)| throttle.request(key)) {
             None => {}
             Some(Verdict::Within(standing)) => {
                 request.extensions_mut().insert(standing);
@@ -85,7 +86,7 @@ impl<P: Required> Extract for Authorized<P> {
 }
 
 /// The other end of the connection: a proxy in front hides who is behind it.
-fn origin(request: &HttpRequest) -> Origin {
+pub(in crate::http) fn origin(request: &HttpRequest) -> Origin {
     let user_agent = request.headers().get(USER_AGENT);
     Origin {
         address: peer(request),

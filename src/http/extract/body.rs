@@ -25,7 +25,7 @@ use crate::domain::invalid::Invalid;
 use crate::http::problem::{Code, Problem};
 
 /// How long a whole body may take. Less than the 75 s after which a stalled request must be gone.
-const BODY_READ_MAX: Duration = Duration::from_secs(60);
+pub(super) const BODY_READ_MAX: Duration = Duration::from_secs(60);
 
 /// How large a body may be.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ fn too_large(bytes_max: usize) -> Problem {
     )
 }
 
-async fn read(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+pub(super) async fn read(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Problem> {
     let Some(first) = payload.next().await else {
         return Ok(Bytes::new());
     };

@@ -6,6 +6,7 @@
 mod argument;
 mod authorized;
 mod body;
+mod form;
 mod handler;
 mod member;
 mod path;
@@ -16,9 +17,10 @@ mod signed;
 pub(super) use argument::{Extract, Open};
 pub(super) use authorized::{
     Admin, AuditRead, AuditWrite, Authorized, EndpointsRead, EndpointsWrite, EventsRead,
-    EventsWrite,
+    EventsWrite, origin,
 };
 pub(super) use body::{Body, BodyLimits};
+pub(super) use form::Form;
 pub(super) use handler::Arguments;
 pub(super) use member::{Member, Reader, object};
 pub(super) use path::{PathAction, PathExternalId, PathId, PathName};

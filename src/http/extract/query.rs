@@ -27,7 +27,7 @@ impl Extract for Query {
 
 impl Query {
     /// Errors: one for each parameter that is not valid percent-encoded UTF-8.
-    fn parse(text: &str) -> Result<Self, Vec<Invalid>> {
+    pub(in crate::http) fn parse(text: &str) -> Result<Self, Vec<Invalid>> {
         let mut faults = Faults::default();
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -49,6 +49,13 @@ impl Query {
     #[cfg(test)]
     pub(in crate::http) fn of(text: &str) -> Self {
         Self::parse(text).expect("a good query")
+    }
+
+    /// Every parameter with its value.
+    pub(in crate::http) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The last value of a parameter.

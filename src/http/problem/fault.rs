@@ -40,6 +40,11 @@ pub(in crate::http) struct Fault {
 }
 
 impl Fault {
+    /// For people who read a page.
+    pub(super) fn sentence(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn of_input(fault: Invalid) -> Self {
         Self {
             field: Some(fault.field),

@@ -50,6 +50,7 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
         "create_audit_log_redaction" => json!({
             "organization_id": ids["organizations"], "actor_ids": ["nobody"],
         }),
+        "create_portal_link" => json!({ "organization_id": ids["organizations"] }),
         "update_audit_logs_retention" => json!({ "retention_period": "1_YEAR" }),
         _ => json!({}),
     };
@@ -68,6 +69,7 @@ fn query(route: &Route, ids: &HashMap<&str, String>) -> String {
     let trail = format!("?organization_id={}", ids["organizations"]);
     match route.operation_id {
         "list_audit_log_checkpoints" | "get_latest_audit_log_checkpoint" => trail,
+        "explain_event" => format!("?endpoint={}", ids["webhook_endpoints"]),
         "get_audit_log_consistency_proof" => trail + "&from=1&to=1",
         _ => String::new(),
     }

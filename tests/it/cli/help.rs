@@ -17,6 +17,8 @@ async fn every_command_explains_itself() {
         ("keys create", "Permissions: events:write"),
         ("keys list", "--json"),
         ("keys revoke", "key_"),
+        ("portal", "link"),
+        ("portal link", "opens once"),
         ("audit", "keys"),
         ("audit keys", "rotate"),
         ("audit keys list", "--environment"),

@@ -81,6 +81,28 @@ impl Client {
         }
     }
 
+    /// The same caller, who is told of redirects instead of following them.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a caller from outside, who does not go through egress"
+    )]
+    pub(crate) fn following_nothing(&self) -> Self {
+        let http = reqwest::Client::builder().no_proxy();
+        let http = http.redirect(reqwest::redirect::Policy::none());
+        Self {
+            http: http.build().unwrap(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.key {

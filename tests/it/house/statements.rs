@@ -5,7 +5,7 @@
 
 use super::source::{Source, rust_files};
 
-const TENANT_TABLES: [&str; 11] = [
+const TENANT_TABLES: [&str; 13] = [
     "all_attempts",
     "all_deliveries",
     "attempts",
@@ -17,6 +17,8 @@ const TENANT_TABLES: [&str; 11] = [
     "organization_domains",
     "organizations",
     "outbox",
+    "portal_links",
+    "portal_sessions",
 ];
 
 /// What takes row locks, in SQL and in diesel's words.

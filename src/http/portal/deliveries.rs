@@ -1,0 +1,210 @@
+//! Deliveries: the list with its filters, and one delivery as the timeline of its attempts.
+
+use actix_web::dev::Payload;
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::door::{Shown, Visit, redirect};
+use super::endpoints::listing;
+use super::json_view::json;
+use super::parts::{
+    cancel_words, empty, id, millis_text, notice, outcome_badge, pager, short_link, state_badge,
+    state_name_badge, when,
+};
+use super::view::{Part, page, proof};
+use crate::app;
+use crate::domain::access::Permission;
+use crate::domain::attempt::{Answer, Outcome, RecordedAttempt};
+use crate::domain::delivery::{Delivery, DeliveryFilter, DeliveryState, StateName};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::DeliveryId;
+use crate::domain::invalid::Faults;
+use crate::http::extract::{Extract, PathId, Query};
+
+pub(super) async fn list(visit: Visit) -> Shown {
+    let mut faults = Faults::default();
+    let filter = DeliveryFilter {
+        event: visit.query.id("event", &mut faults),
+        endpoint: visit.query.id("endpoint", &mut faults),
+        state: visit.query.filled("state").and_then(StateName::parse),
+    };
+    let told = faults.check().err().unwrap_or_default();
+    let listing = listing(&visit.query)?;
+    let deliveries = app::deliveries::list(&visit.app, &visit.caller, &filter, &listing).await?;
+    let now = visit.app.clock().now();
+    let content = html! {
+        h1 { "Deliveries" }
+        (filters(&visit.query, filter.state))
+        @for fault in &told { p.fault role="alert" { (fault.message) } }
+        div #live data-live=[listing.cursor.is_none().then_some("2000")] {
+            @if deliveries.items.is_empty() {
+                (empty("No deliveries", &html! {
+                    p { "An event makes one for each endpoint that wants it. " a href="/portal/endpoints/new" { "Add an endpoint" } }
+                }))
+            } @else { (table(&deliveries.items, now)) }
+            (pager(&deliveries, &visit.query, |delivery| delivery.id.to_string()))
+        }
+    };
+    page(&visit, Part::Deliveries, "Deliveries", &content)
+}
+
+fn filters(query: &Query, state: Option<StateName>) -> Markup {
+    let value = |name| query.one(name).unwrap_or_default();
+    html! {
+        form.filters method="get" role="search" aria-label="Filter deliveries" {
+            label { "State"
+                select name="state" {
+                    option value="" { "any" }
+                    @for one in StateName::ALL { option value=(one.as_str()) selected[state == Some(one)] { (one.as_str()) } }
+                }
+            }
+            label { "Endpoint" input name="endpoint" value=(value("endpoint")) placeholder="we_…" spellcheck="false"; }
+            label { "Event" input name="event" value=(value("event")) placeholder="event_…" spellcheck="false"; }
+            button type="submit" { "Filter" }
+        }
+    }
+}
+
+/// A table of deliveries.
+pub(super) fn table(deliveries: &[Delivery], now: DateTime<Utc>) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr { th { "State" } th { "Delivery" } th.wide { "Event" } th.wide { "Endpoint" } th.num { "Attempts" } th { "When" } } }
+            tbody { @for delivery in deliveries { tr {
+                td { (state_name_badge(delivery.state.name())) }
+                td { (short_link("/portal/deliveries/", delivery.id)) @if delivery.replay_of.is_some() { span.soft { " replay" } } }
+                td.wide { (short_link("/portal/events/", delivery.event)) }
+                td.wide { (short_link("/portal/endpoints/", delivery.endpoint)) }
+                td.num { (delivery.attempts) }
+                td { (moment(delivery, now)) }
+            } } }
+        } }
+    }
+}
+
+/// The time that matters in a delivery's state.
+fn moment(delivery: &Delivery, now: DateTime<Utc>) -> Markup {
+    match delivery.state {
+        DeliveryState::Pending { leased: true, .. } => html! { "sending now" },
+        DeliveryState::Pending { due_at, .. } => html! { "due " (when(due_at, now)) },
+        DeliveryState::Delivered { at }
+        | DeliveryState::Exhausted { at }
+        | DeliveryState::Cancelled { at, .. } => when(at, now),
+    }
+}
+
+pub(super) async fn show(visit: Visit) -> Shown {
+    let PathId(wanted) = PathId::<DeliveryId>::extract(&visit.request, &mut Payload::None).await?;
+    let delivery = app::deliveries::find(&visit.app, &visit.caller, wanted).await?;
+    let attempts = app::deliveries::attempts(&visit.app, &visit.caller, wanted).await?;
+    let endpoint = app::endpoints::find(&visit.app, &visit.caller, delivery.endpoint)
+        .await
+        .ok();
+    let event = app::events::find(&visit.app, &visit.caller, delivery.event)
+        .await
+        .ok();
+    let now = visit.app.clock().now();
+    let done = notice(
+        &visit.query,
+        &[("replayed", "Sent again as this new delivery.")],
+    );
+    let content = html! {
+        p.crumbs { a href="/portal/deliveries" { "Deliveries" } }
+        h1 { "Delivery " (state_badge(&delivery.state, endpoint.as_ref())) }
+        (done)
+        (facts(&delivery, endpoint.as_ref(), now))
+        @if visit.caller.may(Permission::EndpointsWrite) && endpoint.as_ref().is_some_and(Endpoint::is_enabled) {
+            form.line method="post" action={ "/portal/deliveries/" (delivery.id) "/replay" } {
+                (proof(&visit))
+                button type="submit" { "Replay" }
+                span.soft { "Sends the event to the endpoint again, as a new delivery." }
+            }
+        }
+        section #live data-live=[matches!(delivery.state, DeliveryState::Pending { .. }).then_some("2000")] {
+            h2 { "Attempts" }
+            @if attempts.is_empty() { (empty("Not tried yet", &html! { p { (moment(&delivery, now)) } })) }
+            ol.timeline {
+                @for attempt in &attempts { li { (attempt_view(attempt, attempts.len(), now)) } }
+                @if let DeliveryState::Pending { due_at, leased: false } = delivery.state {
+                    li.next { p { "Next attempt " (when(due_at, now)) } }
+                }
+            }
+        }
+        @if let Some(event) = &event {
+            section {
+                div.head { h2 { "Request body" } a href={ "/portal/events/" (event.id) } { (event.event_type) } }
+                (json(&String::from_utf8_lossy(&event.body)))
+            }
+        }
+    };
+    page(&visit, Part::Deliveries, "Delivery", &content)
+}
+
+fn facts(delivery: &Delivery, endpoint: Option<&Endpoint>, now: DateTime<Utc>) -> Markup {
+    html! {
+        dl.facts {
+            dt { "Id" } dd { (id(delivery.id)) }
+            dt { "Event" } dd { (short_link("/portal/events/", delivery.event)) }
+            dt { "Endpoint" }
+            dd { @match endpoint {
+                Some(endpoint) => a.url href={ "/portal/endpoints/" (endpoint.id) } { (endpoint.url) },
+                None => { code { (delivery.endpoint) } span.soft { " deleted" } },
+            } }
+            dt { "Made" } dd { (when(delivery.created_at, now)) }
+            @if let Some(first) = delivery.replay_of { dt { "Replay of" } dd { (short_link("/portal/deliveries/", first)) } }
+            @if let DeliveryState::Cancelled { reason, .. } = delivery.state { dt { "Cancelled" } dd { (cancel_words(reason)) } }
+            dt { "Why?" } dd { a href={ "/portal/events/" (delivery.event) "/why?endpoint=" (delivery.endpoint) } { "Explain this delivery" } }
+        }
+    }
+}
+
+/// The last attempt's answer is open where it is what somebody came for: a failure.
+fn attempt_view(recorded: &RecordedAttempt, count: usize, now: DateTime<Utc>) -> Markup {
+    let attempt = &recorded.attempt;
+    let is_last = usize::try_from(recorded.number).is_ok_and(|number| number == count);
+    let is_open = is_last && !attempt.outcome.is_accepted();
+    html! {
+        p.what {
+            strong { "Attempt " (recorded.number) } " " (outcome_badge(&attempt.outcome))
+            span.soft { (when(recorded.started_at, now)) ", took " (millis_text(u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX))) }
+        }
+        @if let Outcome::Forbidden { reason } = &attempt.outcome { p.fault { (reason) } }
+        details {
+            summary { "Request headers" }
+            (headers(&recorded.request_headers))
+        }
+        @match &attempt.answer {
+            Some(answer) if answer.headers.is_empty() && answer.body.is_empty() => {
+                p.soft { "The answer was nothing but its status." }
+            },
+            Some(answer) => details open[is_open] { summary { "Answer" } (answer_view(answer)) },
+            None => p.soft { "No answer came." },
+        }
+    }
+}
+
+fn answer_view(answer: &Answer) -> Markup {
+    html! {
+        (headers(&answer.headers))
+        @if answer.body.is_empty() { p.soft { "The body is empty." } }
+        @else { (json(&String::from_utf8_lossy(&answer.body))) }
+    }
+}
+
+fn headers(headers: &[(String, String)]) -> Markup {
+    html! {
+        @if headers.is_empty() { p.soft { "None was kept." } }
+        @else { dl.headers { @for (name, value) in headers { dt { (name) } dd { (value) } } } }
+    }
+}
+
+/// Sends a delivery's event again.
+pub(super) async fn replay(visit: Visit) -> Shown {
+    visit.require(Permission::EndpointsWrite)?;
+    let PathId(old) = PathId::<DeliveryId>::extract(&visit.request, &mut Payload::None).await?;
+    let new = app::deliveries::replay(&visit.app, &visit.caller, old, None).await?;
+    Ok(redirect(&format!(
+        "/portal/deliveries/{}?done=replayed",
+        new.id
+    )))
+}
