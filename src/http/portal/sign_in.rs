@@ -66,6 +66,8 @@ fn ask(stranger: &Stranger, next: &str, fault: Option<&str>) -> HttpResponse {
             form method="post" action="/portal/sign-in" {
                 (proof)
                 input type="hidden" name="next" value=(inside(next));
+                // A name under which password managers keep the key.
+                input type="text" name="as" value="operator" autocomplete="username" hidden;
                 label for="key" { "Admin API key" }
                 input #key type="password" name="key" required autocomplete="current-password" autofocus
                     placeholder="sk_…" aria-describedby="key-help" aria-invalid=[fault.map(|_| "true")];
