@@ -195,14 +195,14 @@ pub(super) fn pager<T>(page: &Page<T>, query: &Query, id: impl Fn(&T) -> String)
 
 /// The same list, from a cursor on.
 fn beside(query: &Query, cursor: &str, id: &str) -> String {
-    let mut link = url::form_urlencoded::Serializer::new(String::from("?"));
+    let mut link = url::form_urlencoded::Serializer::new(String::new());
     let kept = query
         .pairs()
         .filter(|(name, value)| !["after", "before"].contains(name) && !value.is_empty());
     for (name, value) in kept {
         link.append_pair(name, value);
     }
-    link.append_pair(cursor, id).finish()
+    format!("?{}", link.append_pair(cursor, id).finish())
 }
 
 /// A message over a page: what was just done.
