@@ -176,8 +176,11 @@ async fn entries_are_found_by_target_and_by_words_even_with_characters_that_colu
 
     assert_eq!(found("target_type=team&target_id=team_1").await, [0]);
     assert_eq!(found("target_type=team").await, [0, 1]);
-    assert_eq!(found("search=quill%00").await, [1]);
-    assert_eq!(found("actor_id=user%002").await, [1]);
+    // U+0000 is left out of what is looked for, and no query may have it.
+    assert_eq!(found("search=quill").await, [1]);
+    assert_eq!(found("actor_id=user2").await, [1]);
+    let with_nul = platform.client().get("/audit_logs/events?search=quill%00");
+    assert_eq!(with_nul.await.status, 422);
     assert_eq!(found("search=admin%207").await, [0, 1]);
     assert_eq!(found("actor_id=user_1").await, [0]);
     let shown = listed(&platform, "actions=a.odd").await;
