@@ -126,7 +126,13 @@ pub(super) async fn show(visit: Visit) -> Shown {
             ol.timeline {
                 @for attempt in &attempts { li { (attempt_view(attempt, attempts.len(), now)) } }
                 @if let DeliveryState::Pending { due_at, leased: false } = delivery.state {
-                    li.next { p { "Next attempt " (when(due_at, now)) } }
+                    li.next {
+                        @if due_at > now {
+                            p { "Next attempt " (when(due_at, now)) }
+                        } @else {
+                            p { "Due " (when(due_at, now)) ": the endpoint is busy, or left alone while it only fails." }
+                        }
+                    }
                 }
             }
         }
