@@ -17,7 +17,7 @@ use crate::domain::access::{ApiKey, ApiKeyText, Caller, Permission};
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::{ApiKeyId, EnvironmentId};
 use crate::domain::invalid::Invalid;
-use crate::store::{api_keys, environments};
+use crate::store::{api_keys, environments, events};
 
 /// How long a key is believed without asking again.
 const FRESH_FOR: Duration = Duration::from_millis(900);
@@ -130,8 +130,9 @@ async fn insert(app: &App, key: &ApiKey, text: &ApiKeyText, actor: &Actor) -> Re
     if !environments::exists(&mut conn, environment).await? {
         return Err(AppError::not_found(Noun::Environment, &environment));
     }
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
-        let lock = app.lock(conn, environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         api_keys::insert(conn, key, text.sha256()).await?;
         let entry = told(OwnAction::ApiKeyCreated, key);
         trail::record(app, conn, &lock, actor, [entry]).await
@@ -152,9 +153,10 @@ pub async fn revoke(app: &App, id: ApiKeyId, actor: &Actor) -> Result<ApiKey, Ap
     let unknown = || AppError::not_found(Noun::ApiKey, &id);
     let mut conn = app.store().conn().await?;
     let key = api_keys::find(&mut conn, id).await?.ok_or_else(unknown)?;
+    let turn = conn.turn(key.environment).await;
     let key = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, key.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if api_keys::revoke(conn, id, app.clock().now()).await? {
                 let entry = told(OwnAction::ApiKeyRevoked, &key);
                 trail::record(app, conn, &lock, actor, [entry]).await?;

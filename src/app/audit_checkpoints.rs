@@ -15,7 +15,7 @@ use crate::domain::id::AuditLogCheckpointId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
 use crate::ingest::checkpoint_within;
-use crate::store::{Conn, audit_checkpoints, audit_logs};
+use crate::store::{Conn, audit_checkpoints, audit_logs, events};
 
 /// What the last of a trail's checkpoints is called where it is not there.
 const LATEST: &str = "latest";
@@ -38,9 +38,10 @@ pub async fn create(
     key: Option<IdempotencyKey>,
 ) -> Result<Asked, AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let asked = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             let key = key.as_ref();
             if let Some(id) = once::made_before(conn, caller.environment, key).await? {
                 return found(conn, caller, id).await.map(Asked::Stored);

@@ -20,7 +20,7 @@ use crate::domain::page::{Page, PageQuery};
 use crate::ingest::checkpoint_within;
 use crate::store::audit_exports::{self, ExportRow, Scope, Span};
 use crate::store::audit_logs::{NO_ORGANIZATION, trail_of};
-use crate::store::events::EnvironmentLock;
+use crate::store::events::{self, EnvironmentLock};
 use crate::store::vault::SigningKey;
 use crate::store::{Conn, Store, StoreError, audit_retention, organizations};
 
@@ -41,10 +41,11 @@ pub async fn create(
 ) -> Result<Export, AppError> {
     let mut conn = app.store().conn().await?;
     let span = span(&mut conn, caller, &new).await?;
+    let turn = conn.turn(caller.environment).await;
     let created = conn
         .transaction(async |conn| {
             // Always: a redaction deletes the files of all exports there are, and none may come in between.
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }

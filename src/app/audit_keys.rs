@@ -11,8 +11,8 @@ use super::trail;
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::checkpoint::ListedKey;
 use crate::domain::id::EnvironmentId;
-use crate::store::events::EnvironmentLock;
-use crate::store::{Conn, audit_signing_keys, environments, installation};
+use crate::store::events::{self, EnvironmentLock};
+use crate::store::{Conn, Turn, audit_signing_keys, environments, installation};
 
 /// Keys that sign at the same time.
 const SIGNING_MAX: usize = 2;
@@ -35,8 +35,9 @@ pub async fn rotate(
     actor: &Actor,
 ) -> Result<ListedKey, AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
-        let (lock, signing, newest) = locked(app, conn, environment).await?;
+        let (lock, signing, newest) = locked(conn, &turn).await?;
         if signing.len() >= SIGNING_MAX {
             return Err(AppError::RotationUnderWay);
         }
@@ -64,8 +65,9 @@ pub async fn retire(
     actor: &Actor,
 ) -> Result<Vec<ListedKey>, AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
-        let (lock, signing, newest) = locked(app, conn, environment).await?;
+        let (lock, signing, newest) = locked(conn, &turn).await?;
         let now = installation::time(conn, app.clock().for_database()).await?;
         let mut retired = Vec::new();
         for key in signing.into_iter().filter(|key| key.number < newest) {
@@ -84,12 +86,12 @@ pub async fn retire(
 
 /// The keys that sign and the newest key's number, under the environment's lock: nothing is signed meanwhile.
 async fn locked(
-    app: &App,
     conn: &mut Conn,
-    environment: EnvironmentId,
+    turn: &Turn,
 ) -> Result<(EnvironmentLock, Vec<ListedKey>, i32), AppError> {
+    let environment = turn.environment();
     check(conn, environment).await?;
-    let lock = app.lock(conn, environment).await?;
+    let lock = events::lock(conn, turn).await?;
     let keys = audit_signing_keys::all(conn, environment).await?;
     let newest = keys.first().map_or(0, |key| key.number);
     let signing = keys.into_iter().filter(|key| key.retired_at.is_none());

@@ -15,7 +15,7 @@ use crate::domain::id::AuditLogRedactionId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
 use crate::store::audit_redactions::{self, RedactionRow, filter_text};
-use crate::store::{Conn, StoreError, audit_logs, audit_retention, organizations};
+use crate::store::{Conn, StoreError, audit_logs, audit_retention, events, organizations};
 
 /// Asks for a redaction of what is recorded now.
 ///
@@ -28,9 +28,10 @@ pub async fn create(
 ) -> Result<Redaction, AppError> {
     let environment = caller.environment;
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(environment).await;
     let created = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if let Some(id) = once::made_before(conn, environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }

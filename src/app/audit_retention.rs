@@ -8,7 +8,7 @@ use super::trail;
 use crate::domain::access::Caller;
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::OrganizationId;
-use crate::store::{Conn, StoreError, audit_retention, organizations};
+use crate::store::{Conn, StoreError, audit_retention, events, organizations};
 
 /// How an organization's audit log is set up.
 #[derive(Debug, Clone)]
@@ -41,8 +41,9 @@ pub async fn set(
 ) -> Result<u32, AppError> {
     let stored = i32::try_from(days).map_err(|error| StoreError::corrupt(error.to_string()))?;
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     conn.transaction(async |conn| {
-        let lock = app.lock(conn, caller.environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         exists(conn, caller, organization).await?;
         let before = audit_retention::days(conn, caller.environment, organization).await?;
         if before == Some(stored) {

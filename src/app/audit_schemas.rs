@@ -21,7 +21,7 @@ use crate::domain::page::{Page, PageQuery};
 use crate::domain::schema::{AuditSchema, CheckedParts, CheckedTarget, SchemaFault};
 use crate::store::audit_schemas::{self, SchemaRow};
 use crate::store::columns::RawId;
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, events};
 
 /// The version that an entry follows when it names none.
 const VERSION_DEFAULT: i32 = 1;
@@ -65,9 +65,10 @@ pub async fn create(
     key: Option<IdempotencyKey>,
 ) -> Result<StoredSchema, AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let stored = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             let made = once::made_before::<RawId>(conn, caller.environment, key.as_ref()).await?;
             if let Some(made) = made {
                 return made_then(conn, caller.environment, action, made).await;

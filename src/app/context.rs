@@ -6,15 +6,11 @@ use super::api_keys::KeyCache;
 use super::audit_schemas::Demands;
 use super::event_types::Enforced;
 use crate::domain::event::EventLimits;
-use crate::domain::id::EnvironmentId;
 use crate::domain::time::Clock;
 use crate::egress::Policy;
 use crate::ingest::Recorder;
-use crate::store::events::{self, EnvironmentLock};
+use crate::store::Store;
 use crate::store::handoff::Handoff;
-use crate::store::{Conn, Store};
-
-use super::error::AppError;
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -91,14 +87,5 @@ impl App {
     /// The schemas that are enforced on events.
     pub(super) fn enforced(&self) -> &Enforced {
         &self.enforced
-    }
-
-    /// Takes the environment's lock in the caller's transaction.
-    pub(super) async fn lock(
-        &self,
-        conn: &mut Conn,
-        environment: EnvironmentId,
-    ) -> Result<EnvironmentLock, AppError> {
-        Ok(events::lock(conn, environment).await?)
     }
 }

@@ -123,9 +123,10 @@ pub async fn replay(
 ) -> Result<Delivery, AppError> {
     let environment = caller.environment;
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(environment).await;
     let made = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if let Some(made) =
                 once::made_before::<DeliveryId>(conn, environment, key.as_ref()).await?
             {

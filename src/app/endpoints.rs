@@ -48,9 +48,10 @@ pub async fn create(
     };
     let endpoint = made(app, caller, new);
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let created = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(app, conn, caller, id).await;
             }
@@ -315,9 +316,10 @@ async fn modify(
     change: impl FnOnce(&mut Endpoint) -> Vec<OwnEntry> + Send,
 ) -> Result<Endpoint, AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let endpoint = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             let mut endpoint = found(app, conn, caller, id).await?;
             if once::made_before::<EndpointId>(conn, caller.environment, key.as_ref())
                 .await?

@@ -10,7 +10,7 @@ use crate::domain::environment::Environment;
 use crate::domain::id::EnvironmentId;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::NAME_CHARS_MAX;
-use crate::store::{StoreError, audit_signing_keys, environments, installation};
+use crate::store::{StoreError, audit_signing_keys, environments, events, installation};
 
 /// Creates an environment.
 ///
@@ -32,11 +32,12 @@ pub async fn create(app: &App, name: &str, actor: &Actor) -> Result<Environment,
     };
     let mut conn = app.store().conn().await?;
     let vault = app.store().vault();
+    let turn = conn.turn(environment.id).await;
     let inserted = conn
         .transaction(async |conn| {
             let inserted = environments::insert(conn, &environment).await;
             inserted.map_err(|error| conflict(error, name))?;
-            let lock = app.lock(conn, environment.id).await?;
+            let lock = events::lock(conn, &turn).await?;
             // A command may run without the master key; then a server makes the key that signs.
             if installation::recognises(conn, vault).await? {
                 audit_signing_keys::ensure(conn, vault, environment.id, now).await?;

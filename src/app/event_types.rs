@@ -25,7 +25,7 @@ use crate::domain::schema::{
 };
 use crate::store::columns::RawId;
 use crate::store::event_types::{self, EventTypeRow};
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, events};
 
 /// An event type as it is kept.
 #[derive(Debug, Clone)]
@@ -55,9 +55,10 @@ pub async fn create(
         updated_at: now,
     };
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let stored = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             let made = once::made_before::<RawId>(conn, caller.environment, key.as_ref()).await?;
             if made.is_some() {
                 return found(conn, caller, &name).await;
@@ -117,9 +118,10 @@ pub async fn update(
 ) -> Result<StoredEventType, AppError> {
     let now = app.clock().now();
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let updated = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             let stored = found(conn, caller, name).await?;
             let definition = stored.definition.changed(change);
             let definition = definition.map_err(AppError::Invalid)?;
@@ -148,8 +150,9 @@ pub async fn update(
 /// Deletes an event type; its events stay.
 pub async fn delete(app: &App, caller: &Caller, name: &EventType) -> Result<(), AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     conn.transaction(async |conn| {
-        let lock = app.lock(conn, caller.environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         if !event_types::delete(conn, caller.environment, name.as_str()).await? {
             return Err(AppError::not_found(Noun::EventType, name));
         }

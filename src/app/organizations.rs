@@ -16,7 +16,7 @@ use crate::domain::organization::{
 };
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::time::Clock;
-use crate::store::{Conn, StoreError, organizations};
+use crate::store::{Conn, StoreError, events, organizations};
 
 /// Creates an organization.
 ///
@@ -41,9 +41,10 @@ pub async fn create(
         updated_at: now,
     };
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let created = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if let Some(id) = once::made_before(conn, caller.environment, key.as_ref()).await? {
                 return found(conn, caller, id).await;
             }
@@ -112,9 +113,10 @@ pub async fn update(
     change: OrganizationChange,
 ) -> Result<Organization, AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     let updated = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, caller.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             let before = found(conn, caller, id).await?;
             let mut organization = before.clone();
             apply(change, &mut organization, app.clock())
@@ -138,8 +140,9 @@ pub async fn update(
 /// Deletes an organization; its events stay.
 pub async fn delete(app: &App, caller: &Caller, id: OrganizationId) -> Result<(), AppError> {
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     conn.transaction(async |conn| {
-        let lock = app.lock(conn, caller.environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         let organization = found(conn, caller, id).await?;
         organizations::delete(conn, caller.environment, id).await?;
         let entry = told(OwnAction::OrganizationDeleted, &organization);

@@ -16,7 +16,7 @@ use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::{ApiKeyId, EnvironmentId, PortalLinkId, PortalSessionId};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::portal::{Grant, Pass, PortalLink, PortalSession, SESSION_FOR, Visitor};
-use crate::store::events::EnvironmentLock;
+use crate::store::events::{self, EnvironmentLock};
 use crate::store::{Conn, api_keys, organizations, portal};
 
 /// A link to make.
@@ -58,8 +58,9 @@ pub async fn sign_in(
     };
     let (pass, session) = begin(app, grant);
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(caller.environment).await;
     conn.transaction(async |conn| {
-        let lock = app.lock(conn, caller.environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         let actor = Actor::from(&caller);
         record(app, conn, &lock, (&pass, &session), &actor).await
     })
@@ -135,9 +136,10 @@ async fn insert_link(
         expires_at: after(now, new.good_for),
     };
     let mut conn = app.store().conn().await?;
+    let turn = conn.turn(environment).await;
     let link = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             if let Some(id) = once::made_before(conn, environment, key.as_ref()).await? {
                 let renewed = portal::renew_link(conn, environment, id, &pass).await?;
                 return renewed.ok_or_else(|| AppError::not_found(Noun::PortalLink, &id));
@@ -180,9 +182,10 @@ pub async fn redeem(
     if !portal::has_link(&mut conn, link, now).await? {
         return Ok(None);
     }
+    let turn = conn.turn(link.environment()).await;
     let entered = conn
         .transaction(async |conn| {
-            let lock = app.lock(conn, link.environment()).await?;
+            let lock = events::lock(conn, &turn).await?;
             let Some(link) = portal::take_link(conn, link, now).await? else {
                 return Ok(None);
             };

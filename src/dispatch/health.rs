@@ -201,9 +201,10 @@ async fn disable(
     let (environment, id) = (endpoint.environment, endpoint.id);
     let now = courier.clock.now();
     let mut conn = courier.store.conn().await?;
+    let turn = conn.turn(environment).await;
     let disabled = conn
         .transaction(async |conn| {
-            let mut lock = events::lock(conn, environment).await?;
+            let mut lock = events::lock(conn, &turn).await?;
             let vault = courier.store.vault();
             let found = endpoints::find(conn, vault, environment, id).await?;
             let Some(mut current) = found.filter(|now| still_deserves(now, endpoint, reason))

@@ -19,7 +19,7 @@ use crate::domain::time::Clock;
 use crate::store::events;
 use crate::store::handoff::Handoff;
 use crate::store::idempotency;
-use crate::store::{Conn, Store, StoreError, reconnecting};
+use crate::store::{Conn, Store, StoreError, Turn, reconnecting};
 
 /// How long an unknown outcome is looked into.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
@@ -154,7 +154,8 @@ impl Committer {
         environment: EnvironmentId,
         batch: &[Submission],
     ) -> Result<(Written, Result<(), String>), Failure> {
-        let (drawn, answers) = match self.draw(conn, environment, batch).await {
+        let turn = conn.turn(environment).await;
+        let (drawn, answers) = match self.draw(conn, &turn, batch).await {
             Ok(drawn) => drawn,
             Err(error) => {
                 return match conn.rollback().await {
@@ -188,9 +189,10 @@ impl Committer {
     async fn draw(
         &self,
         conn: &Conn,
-        environment: EnvironmentId,
+        turn: &Turn,
         submissions: &[Submission],
     ) -> Result<(Drawn, Vec<Answer>), StoreError> {
+        let environment = turn.environment();
         let began = Instant::now();
         let committed = self.memory.place(environment);
         let keys = keys(submissions);
@@ -198,7 +200,7 @@ impl Committer {
         // Sent together, run one after the other: what is read after the lock is read under it.
         let (_begun, lock, (found, now), used, missing, trails) = futures_util::try_join!(
             conn.begin(),
-            events::lock(conn, environment),
+            events::lock(conn, turn),
             events::last_place(conn, environment, committed.id, self.clock.for_database()),
             idempotency::find(conn, environment, &keys),
             missing(conn, environment, submissions),
@@ -278,9 +280,10 @@ impl Committer {
         first: EventId,
     ) -> Result<Fate, StoreError> {
         let mut conn = self.store.dedicated().await?;
+        let turn = conn.turn(environment).await;
         let found = conn
             .transaction(async |conn| {
-                events::lock(conn, environment).await?;
+                events::lock(conn, &turn).await?;
                 events::find(conn, environment, first).await
             })
             .await?;

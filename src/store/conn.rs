@@ -25,8 +25,10 @@ use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 
 use super::error::StoreError;
+use super::turns::{Turn, Turns};
 use super::wire::Refusals;
 use super::work::Work;
+use crate::domain::id::EnvironmentId;
 
 /// How long a connection may take to show that it is there.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
@@ -38,6 +40,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(1);
 pub struct Conn {
     connection: AsyncPgConnection,
     refusals: Refusals,
+    turns: Turns,
     /// How long a statement may take from here to its last row; a server that is frozen would never answer.
     answer_within: Duration,
     /// A statement was not answered in time. Nothing is known of this connection any more.
@@ -47,15 +50,17 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// `refusals` are those on this connection.
+    /// `refusals` are those on this connection, `turns` those of the process.
     pub(super) fn new(
         connection: AsyncPgConnection,
         refusals: Refusals,
+        turns: Turns,
         answer_within: Duration,
     ) -> Self {
         Self {
             connection,
             refusals,
+            turns,
             answer_within,
             silent: AtomicBool::new(false),
             open: AtomicBool::new(false),
@@ -65,6 +70,11 @@ impl Conn {
     /// The driver's own connection, for what cannot do with another.
     pub(super) fn into_inner(self) -> AsyncPgConnection {
         self.connection
+    }
+
+    /// Waits for the turn to take the environment's lock, before the transaction that takes it.
+    pub async fn turn(&self, environment: EnvironmentId) -> Turn {
+        self.turns.of(environment).await
     }
 
     /// Begins a transaction; sent before all that is polled after it.
@@ -289,6 +299,7 @@ impl AsyncConnection for Conn {
         Ok(Self::new(
             connection,
             Refusals::default(),
+            Turns::default(),
             Work::Record.answer_within(),
         ))
     }

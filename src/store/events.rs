@@ -14,6 +14,7 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::{event_sequences, events};
+use super::turns::Turn;
 use crate::domain::event::{Event, EventFilter, EventPattern, EventType, Place};
 use crate::domain::id::{EnvironmentId, EventId, OrganizationId};
 use crate::domain::page::PageSize;
@@ -33,10 +34,8 @@ pub struct EnvironmentLock {
 /// endpoint or stores an idempotency key.
 ///
 /// Shape: on a shared connection, as all that a batch does: see [`Conn`].
-pub async fn lock(
-    mut conn: &Conn,
-    environment: EnvironmentId,
-) -> Result<EnvironmentLock, StoreError> {
+pub async fn lock(mut conn: &Conn, turn: &Turn) -> Result<EnvironmentLock, StoreError> {
+    let environment = turn.environment();
     let (endpoints_version, id, position): (i64, Option<EventId>, i64) = event_sequences::table
         .filter(event_sequences::environment_id.eq(environment))
         .select((

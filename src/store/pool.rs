@@ -27,6 +27,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::turns::Turns;
 use super::wire::{Overheard, Refusals, Tap};
 use super::work::Work;
 
@@ -130,6 +131,7 @@ fn pool(settings: &DatabaseSettings, connector: Arc<Connector>, work: Work) -> P
 struct Connector {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
+    turns: Turns,
 }
 
 impl Connector {
@@ -174,6 +176,7 @@ impl Connector {
         Ok(Self {
             config,
             tls: MakeRustlsConnect::new(tls),
+            turns: Turns::default(),
         })
     }
 
@@ -217,7 +220,8 @@ impl Connector {
         conn.batch_execute(&work.session())
             .await
             .map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(Conn::new(conn, refusals, work.answer_within()))
+        let turns = self.turns.clone();
+        Ok(Conn::new(conn, refusals, turns, work.answer_within()))
     }
 
     /// Connects to a server on this machine, through its socket in `folder`.

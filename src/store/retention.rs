@@ -100,9 +100,10 @@ pub async fn mark_dropped(
     };
     let reason = CancelReason::EventExpired;
     while outbox::cancel(conn, environment, expired, reason, CANCEL_BATCH).await? > 0 {}
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
         // Under the lock nothing new is owed: a replay takes it too.
-        let lock = events::lock(conn, environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         if owes_before(conn, environment, bound).await? {
             return Err(StoreError::Unavailable(
                 "a delivery to be cancelled is held".to_owned(),

@@ -79,8 +79,9 @@ async fn expire(conn: &mut Conn, clock: &Clock, due: Due) -> Result<bool, StoreE
     if oldest.first().is_none_or(|(_, id)| id.time() >= before) {
         return Ok(false);
     }
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
-        let lock = events::lock(conn, environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         let oldest = audit_retention::oldest(conn, environment, organization, BITE).await?;
         let old = oldest.iter().take_while(|(_, id)| id.time() < before);
         let Some(&(last, _)) = old.last() else {

@@ -116,8 +116,9 @@ async fn sign(
     environment: EnvironmentId,
     trails: &[OrganizationId],
 ) -> Result<(), StoreError> {
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
-        let lock = events::lock(conn, environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         let now = clock.for_database();
         checkpoints_within(conn, &lock, now, store.vault(), trails).await?;
         Ok(())

@@ -109,9 +109,10 @@ pub async fn redact_some(
     let Some(&last) = leaves.last() else {
         return finish(conn, clock, &seen).await;
     };
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
         audit_exports::take_all_of(conn, environment, seen.organization_id).await?;
-        let lock = events::lock(conn, environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         audit_trees::lock(conn, environment, &[seen.organization_id]).await?;
         let Some(mut job) = audit_redactions::take(conn, environment, id).await? else {
             return Ok(false);

@@ -41,8 +41,9 @@ pub(super) async fn begin(
         end: span.end.min(first.size),
         ..span
     });
+    let turn = conn.turn(environment).await;
     conn.transaction(async |conn| {
-        let lock = events::lock(conn, environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         let Some(mut row) = audit_exports::take(conn, environment, id).await? else {
             return Ok(false);
         };

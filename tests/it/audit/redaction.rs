@@ -55,8 +55,9 @@ pub(super) async fn redact(trail: &Trail, leaves: &[i64]) {
     let mut loan = store.conn().await.unwrap();
     let conn: &mut Conn = &mut loan;
     let now = trail.platform.clock.for_database();
+    let turn = conn.turn(trail.platform.environment).await;
     let done = conn.transaction::<_, StoreError, _>(async |conn| {
-        let lock = events::lock(conn, trail.platform.environment).await?;
+        let lock = events::lock(conn, &turn).await?;
         let mut set = LeafSet::default();
         for &leaf in leaves {
             empty(conn, trail, leaf).await;
@@ -81,7 +82,8 @@ pub(super) async fn record_own(trail: &Trail) {
 
 pub(super) async fn record_own_within(conn: &mut Conn, trail: &Trail) -> Result<(), StoreError> {
     let now = trail.platform.clock.for_database();
-    let lock = events::lock(conn, trail.platform.environment).await?;
+    let turn = conn.turn(trail.platform.environment).await;
+    let lock = events::lock(conn, &turn).await?;
     let target = Identity {
         id: "api_key_1".into(),
         kind: "api_key".into(),

@@ -133,8 +133,9 @@ impl Trail {
         let mut loan = store.conn().await.unwrap();
         let conn: &mut Conn = &mut loan;
         let now = self.platform.clock.for_database();
+        let turn = conn.turn(self.platform.environment).await;
         let taken = conn.transaction::<_, StoreError, _>(async |conn| {
-            let lock = events::lock(conn, self.platform.environment).await?;
+            let lock = events::lock(conn, &turn).await?;
             checkpoint_within(conn, &lock, now, store.vault(), self.organization()).await
         });
         taken.await.unwrap().expect("a trail with entries").note

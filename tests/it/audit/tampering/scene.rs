@@ -110,7 +110,8 @@ impl Scene {
         let (store, clock) = (platform.store(), &platform.clock);
         let environment = platform.environment;
         let organization = self.trail.organization();
-        let lock = events::lock(conn, environment).await?;
+        let turn = conn.turn(environment).await;
+        let lock = events::lock(conn, &turn).await?;
         let taken = checkpoint_within(
             conn,
             &lock,
