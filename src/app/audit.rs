@@ -14,7 +14,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::schema::SchemaFault;
 use crate::ingest::{NewItem, entry_id};
-use crate::store::{Conn, StoreError, audit_logs, audit_proofs, organizations};
+use crate::store::{Conn, StoreError, audit_logs, audit_pages, audit_proofs, organizations};
 
 /// Records one entry.
 ///
@@ -65,7 +65,7 @@ pub async fn list(
         organization: trail.map(audit_logs::key_of),
         ..filter
     };
-    let rows = audit_logs::page(&mut conn, caller.environment, &filter, query).await?;
+    let rows = audit_pages::page(&mut conn, caller.environment, &filter, query).await?;
     Ok(Page::cut(rows, query))
 }
 

@@ -1,10 +1,13 @@
-//! Audit logs: entries, read one by one and in pages; `audit_exports` reads those of an export.
+//! Audit logs: entries, read one by one, and which of them a filter wants; `audit_pages` reads them in pages and
+//! `audit_exports` for an export.
 //!
 //! Invariant: a search sees names and metadata as plain words. Does not write: `audit_entries` does.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Array, Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
@@ -13,7 +16,10 @@ use super::schema::audit_log_entries;
 use crate::domain::audit::{AuditFilter, AuditRecord, Trail};
 use crate::domain::event::EventPattern;
 use crate::domain::id::{AuditLogEventId, EnvironmentId, OrganizationId};
-use crate::domain::page::{Cursor, PageQuery};
+use crate::domain::limits::AUDIT_AHEAD_HOURS_MAX;
+
+/// How much the clocks of servers and of the database may differ.
+const CLOCKS_DIFFER_BY: TimeDelta = TimeDelta::hours(1);
 
 /// The key of the environment's own trail.
 pub const NO_ORGANIZATION: OrganizationId = OrganizationId::from_bytes([0; 16]);
@@ -46,8 +52,46 @@ pub async fn find(
 
 pub(super) type Entries<'a> = audit_log_entries::BoxedQuery<'a, Pg>;
 
-/// Keeps the entries that meet every condition of `filter`.
+/// Keeps the entries that meet every condition of `filter`; an index may be asked for those of a target or a search.
 pub(super) fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a> {
+    let mut query = surrounding(environment, filter);
+    if !filter.targets.is_empty() {
+        query = query.filter(audit_log_entries::targets.overlaps_with(storable(&filter.targets)));
+    }
+    if let Some(search) = &filter.search {
+        query = query.filter(
+            sql::<Bool>("to_tsvector('simple', search) @@ plainto_tsquery('simple', ")
+                .bind::<Text, _>(search.replace('\0', ""))
+                .sql(")"),
+        );
+    }
+    query
+}
+
+/// Keeps the same entries as [`filtered`], each looked at by itself: for few of them, in their order.
+///
+/// Shape: `IS TRUE` hides a condition from its index, which for a frequent word is longer than any walk.
+pub(super) fn looked_at<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a> {
+    let mut query = surrounding(environment, filter);
+    if !filter.targets.is_empty() {
+        query = query.filter(
+            sql::<Bool>("(targets && ")
+                .bind::<Array<Text>, _>(storable(&filter.targets))
+                .sql(") IS TRUE"),
+        );
+    }
+    if let Some(search) = &filter.search {
+        query = query.filter(
+            sql::<Bool>("(to_tsvector('simple', search) @@ plainto_tsquery('simple', ")
+                .bind::<Text, _>(search.replace('\0', ""))
+                .sql(")) IS TRUE"),
+        );
+    }
+    query
+}
+
+/// The conditions of `filter` beside targets and search.
+fn surrounding<'a>(environment: EnvironmentId, filter: &AuditFilter) -> Entries<'a> {
     let mut query = audit_log_entries::table
         .filter(audit_log_entries::environment_id.eq(environment))
         .into_boxed();
@@ -63,25 +107,22 @@ pub(super) fn filtered<'a>(environment: EnvironmentId, filter: &AuditFilter) -> 
     if !filter.actor_names.is_empty() {
         query = query.filter(audit_log_entries::actor_name.eq_any(storable(&filter.actor_names)));
     }
-    if !filter.targets.is_empty() {
-        query = query.filter(audit_log_entries::targets.overlaps_with(storable(&filter.targets)));
-    }
     if let Some(from) = filter.from {
-        query = query.filter(audit_log_entries::occurred_at.ge(from));
+        query = query
+            .filter(audit_log_entries::id.ge(recorded_since(from)))
+            .filter(audit_log_entries::occurred_at.ge(from));
     }
     if let Some(until) = filter.until {
         query = query.filter(audit_log_entries::occurred_at.le(until));
     }
-    if let Some(search) = &filter.search {
-        query = query.filter(
-            diesel::dsl::sql::<diesel::sql_types::Bool>(
-                "to_tsvector('simple', search) @@ plainto_tsquery('simple', ",
-            )
-            .bind::<Text, _>(search.replace('\0', ""))
-            .sql(")"),
-        );
-    }
     query
+}
+
+/// Entries of what occurred at `from` or later have this id or a greater one: what occurs may be recorded ahead of
+/// its time by a day at most, and by what clocks differ.
+pub(super) fn recorded_since(from: DateTime<Utc>) -> AuditLogEventId {
+    let earliest = from - TimeDelta::hours(AUDIT_AHEAD_HOURS_MAX) - CLOCKS_DIFFER_BY;
+    AuditLogEventId::at(earliest.timestamp_millis().try_into().unwrap_or(0), 0)
 }
 
 /// Texts as columns hold them: U+0000 is left out there too.
@@ -89,9 +130,7 @@ fn storable(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| text.replace('\0', "")).collect()
 }
 
-type Condition<'a> = Box<
-    dyn BoxableExpression<audit_log_entries::table, Pg, SqlType = diesel::sql_types::Bool> + 'a,
->;
+type Condition<'a> = Box<dyn BoxableExpression<audit_log_entries::table, Pg, SqlType = Bool> + 'a>;
 
 /// The condition that an action matches one of the patterns; `None`: every action does.
 fn action_condition<'a>(patterns: &[EventPattern]) -> Option<Condition<'a>> {
@@ -113,35 +152,6 @@ fn action_condition<'a>(patterns: &[EventPattern]) -> Option<Condition<'a>> {
         });
     }
     any
-}
-
-/// Reads one page, as `query` says, one row beyond its size.
-pub async fn page(
-    conn: &mut Conn,
-    environment: EnvironmentId,
-    filter: &AuditFilter,
-    query: &PageQuery<AuditLogEventId>,
-) -> Result<Vec<AuditRecord>, StoreError> {
-    let mut statement = filtered(environment, filter).limit(query.size.with_one_more());
-    let ascending = query.reads_ascending();
-    if let Some(Cursor::After(id) | Cursor::Before(id)) = query.cursor {
-        statement = match ascending {
-            true => statement.filter(audit_log_entries::id.gt(id)),
-            false => statement.filter(audit_log_entries::id.lt(id)),
-        };
-    }
-    statement = match ascending {
-        true => statement.order(audit_log_entries::id.asc()),
-        false => statement.order(audit_log_entries::id.desc()),
-    };
-    let rows: Vec<(AuditLogEventId, String)> = statement
-        .select((audit_log_entries::id, audit_log_entries::object))
-        .load(conn)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, object_json)| AuditRecord { id, object_json })
-        .collect())
 }
 
 /// An entry as an export carries it.

@@ -10,6 +10,7 @@ pub mod audit_checkpoints;
 pub mod audit_entries;
 pub mod audit_exports;
 pub mod audit_logs;
+pub mod audit_pages;
 pub mod audit_proofs;
 pub mod audit_redactions;
 pub mod audit_retention;

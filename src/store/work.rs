@@ -56,14 +56,16 @@ impl Work {
     /// What every session is told. A frozen holder of a lock loses it after five seconds, a host that has vanished
     /// after ten. The order of the feed stands on READ COMMITTED: a statement after the lock must see what the
     /// lock's last holder wrote, whatever the server's default is. Every look-up has its index; a table that is read
-    /// whole because it was small when a statement was first planned would still be read whole when it is large.
+    /// whole because it was small when a statement was first planned would still be read whole when it is large. No statement is worth
+    /// processes of its own.
     pub(super) fn session(self) -> String {
         format!(
             "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '{}s'; \
              SET lock_timeout = '{}s'; SET default_transaction_isolation = 'read committed'; \
              SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
              SET tcp_keepalives_count = 3; SET tcp_user_timeout = '10s'; \
-             SET TIME ZONE 'UTC'; SET jit = off; SET enable_seqscan = off",
+             SET TIME ZONE 'UTC'; SET jit = off; SET enable_seqscan = off; \
+             SET max_parallel_workers_per_gather = 0",
             self.statement().as_secs(),
             self.lock().as_secs()
         )

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::domain::audit::{AuditFilter, EXPIRED_ACTION, REDACTED_ACTION};
 use crate::domain::id::{AuditLogEventId, EnvironmentId, OrganizationId};
-use crate::store::audit_logs::{ExportRow, filtered};
+use crate::store::audit_logs::{ExportRow, looked_at};
 use crate::store::schema::audit_log_entries;
 use crate::store::{Conn, StoreError, audit_retention};
 
@@ -84,7 +84,7 @@ pub async fn entries(
     limit: i64,
 ) -> Result<Vec<ExportRow>, StoreError> {
     let (after, end) = between;
-    Ok(filtered(environment, filter)
+    Ok(looked_at(environment, filter)
         .filter(audit_log_entries::leaf_index.gt(after))
         .filter(audit_log_entries::leaf_index.lt(end))
         .order(audit_log_entries::leaf_index)
@@ -157,7 +157,7 @@ pub async fn redacted_leaves(
     between: (i64, i64),
 ) -> Result<Vec<i64>, StoreError> {
     let (after, end) = between;
-    Ok(filtered(environment, filter)
+    Ok(looked_at(environment, filter)
         .filter(audit_log_entries::commitments.is_not_null())
         .filter(audit_log_entries::leaf_index.gt(after))
         .filter(audit_log_entries::leaf_index.lt(end))
@@ -174,7 +174,7 @@ pub async fn shown_among(
     filter: &AuditFilter,
     leaves: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
-    Ok(filtered(environment, filter)
+    Ok(looked_at(environment, filter)
         .filter(audit_log_entries::leaf_index.eq_any(leaves))
         .select(audit_log_entries::leaf_index)
         .load(conn)

@@ -9,6 +9,7 @@ mod kills;
 mod ndjson;
 mod own_trail;
 mod own_trail_rules;
+mod pages;
 mod proofs;
 mod published;
 mod recording;
