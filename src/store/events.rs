@@ -14,11 +14,11 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::{event_sequences, events};
+use super::stretches::Stretch;
 use super::turns::Turn;
-use crate::domain::event::{Event, EventFilter, EventPattern, EventType, Place};
+use crate::domain::event::{Event, EventFilter, EventType, Place};
 use crate::domain::id::{EnvironmentId, EventId, OrganizationId};
 use crate::domain::page::PageSize;
-use crate::domain::time::millis;
 
 /// An environment's lock, held until the transaction ends.
 #[derive(Debug, Clone, Copy)]
@@ -216,9 +216,7 @@ impl TryFrom<EventRow> for Event {
     type Error = StoreError;
 
     fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        let event_type = EventType::parse("event_type", &row.event_type).map_err(|invalid| {
-            StoreError::corrupt(format!("event {}: {}", row.id, invalid.message))
-        })?;
+        let event_type = parsed_type(&row.event_type)?;
         Ok(Self {
             environment: row.environment_id,
             id: row.id,
@@ -228,6 +226,12 @@ impl TryFrom<EventRow> for Event {
             body: row.body.into(),
         })
     }
+}
+
+/// A type as it is stored.
+pub(super) fn parsed_type(text: &str) -> Result<EventType, StoreError> {
+    EventType::parse("event_type", text)
+        .map_err(|invalid| StoreError::corrupt(format!("{text:?}: {}", invalid.message)))
 }
 
 /// Finds one event of `environment`; `None` when it has no such event.
@@ -310,73 +314,7 @@ pub async fn page(
     after: Option<EventId>,
     size: PageSize,
 ) -> Result<Vec<Event>, StoreError> {
-    let mut query = events::table
-        .filter(events::environment_id.eq(environment))
-        .order(events::id)
-        .limit(size.with_one_more())
-        .select(EventRow::as_select())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(events::id.gt(after));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(events::id.ge(EventId::at(ceil_millis(from), 0)));
-    }
-    if let Some(until) = filter.until {
-        query = query.filter(events::id.lt(EventId::at(millis(until).saturating_add(1), 0)));
-    }
-    if let Some(organization) = filter.organization {
-        query = query.filter(events::organization_id.eq(organization));
-    }
-    if !filter.patterns.is_empty() && !filter.patterns.contains(&EventPattern::Everything) {
-        query = query.filter(matches_any(&filter.patterns));
-    }
-    let rows: Vec<EventRow> = query.load(conn).await?;
-    rows.into_iter().map(Event::try_from).collect()
-}
-
-/// Unix milliseconds, rounded up: an event within the millisecond before `time` is not at or after it.
-pub(super) fn ceil_millis(time: DateTime<Utc>) -> u64 {
-    let whole = time.timestamp_subsec_nanos().is_multiple_of(1_000_000);
-    millis(time) + u64::from(!whole)
-}
-
-/// The condition that an event's type matches one of the patterns.
-pub(super) fn matches_any(patterns: &[EventPattern]) -> MatchesAny {
-    let (mut exact, mut below) = (Vec::new(), Vec::new());
-    for pattern in patterns {
-        match pattern {
-            EventPattern::Exactly(event_type) => exact.push(event_type.to_string()),
-            EventPattern::Below(prefix) => below.push(prefix.to_string()),
-            EventPattern::Everything => {}
-        }
-    }
-    MatchesAny { exact, below }
-}
-
-/// `event_type = ANY (…) OR some prefix of it is wanted`.
-#[derive(Debug, QueryId, diesel::expression::ValidGrouping)]
-pub(super) struct MatchesAny {
-    exact: Vec<String>,
-    below: Vec<String>,
-}
-
-impl diesel::Expression for MatchesAny {
-    type SqlType = diesel::sql_types::Bool;
-}
-impl diesel::AppearsOnTable<events::table> for MatchesAny {}
-impl diesel::SelectableExpression<events::table> for MatchesAny {}
-
-impl QueryFragment<Pg> for MatchesAny {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("(event_type = ANY (");
-        out.push_bind_param::<Array<Text>, _>(&self.exact)?;
-        if !self.below.is_empty() {
-            out.push_sql(") OR EXISTS (SELECT FROM unnest(");
-            out.push_bind_param::<Array<Text>, _>(&self.below)?;
-            out.push_sql(") AS prefix WHERE starts_with(event_type, prefix)");
-        }
-        out.push_sql("))");
-        Ok(())
-    }
+    let mut stretch = Stretch::of(environment, filter, size.with_one_more());
+    stretch.after = after;
+    stretch.read(conn, &filter.patterns).await
 }

@@ -51,6 +51,7 @@ pub mod schema;
 pub mod settlements;
 mod shared;
 pub mod shares;
+mod stretches;
 mod turns;
 pub mod vault;
 mod wire;

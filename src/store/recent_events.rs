@@ -12,12 +12,10 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
-use super::events::{EventRow, ceil_millis, matches_any};
-use super::paging::paged;
-use super::schema::events;
-use crate::domain::event::{Event, EventFilter, EventPattern};
+use super::stretches::Stretch;
+use crate::domain::event::{Event, EventFilter};
 use crate::domain::id::{EnvironmentId, EventId};
-use crate::domain::page::PageQuery;
+use crate::domain::page::{Cursor, PageQuery};
 use crate::domain::time::millis;
 
 /// Reads one page, as `query` says, one row beyond its size.
@@ -27,26 +25,14 @@ pub async fn page(
     filter: &EventFilter,
     query: &PageQuery<EventId>,
 ) -> Result<Vec<Event>, StoreError> {
-    let statement = events::table
-        .filter(events::environment_id.eq(environment))
-        .select(EventRow::as_select())
-        .into_boxed();
-    let mut statement = paged!(statement, events::id, query);
-    if let Some(from) = filter.from {
-        statement = statement.filter(events::id.ge(EventId::at(ceil_millis(from), 0)));
+    let mut stretch = Stretch::of(environment, filter, query.size.with_one_more());
+    stretch.ascending = query.reads_ascending();
+    match (query.cursor, stretch.ascending) {
+        (Some(Cursor::After(id) | Cursor::Before(id)), true) => stretch.after = Some(id),
+        (Some(Cursor::After(id) | Cursor::Before(id)), false) => stretch.end_before(id),
+        (None, _) => {}
     }
-    if let Some(until) = filter.until {
-        let beyond = EventId::at(millis(until).saturating_add(1), 0);
-        statement = statement.filter(events::id.lt(beyond));
-    }
-    if let Some(organization) = filter.organization {
-        statement = statement.filter(events::organization_id.eq(organization));
-    }
-    if !filter.patterns.is_empty() && !filter.patterns.contains(&EventPattern::Everything) {
-        statement = statement.filter(matches_any(&filter.patterns));
-    }
-    let rows: Vec<EventRow> = statement.load(conn).await?;
-    rows.into_iter().map(Event::try_from).collect()
+    stretch.read(conn, &filter.patterns).await
 }
 
 /// The position of the last event before each of these times; `None` where nothing that old is kept.
