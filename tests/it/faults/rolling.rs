@@ -5,10 +5,9 @@ use std::collections::HashSet;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tidings::config::load::variable;
 use tokio::time::Instant;
 
-use crate::process::{Cluster, Load, Receiver, Server, Site, eventually, seconds};
+use crate::process::{Cluster, Load, Receiver, Server, Site, at_length, eventually, seconds};
 
 /// Publishers at each server.
 const PUBLISHERS: usize = 4;
@@ -79,11 +78,7 @@ async fn roll(site: &Site, servers: &mut [Server], rounds: usize) -> Rolled {
 }
 
 async fn a_rolling_upgrade_of(count: usize) {
-    let rounds = if variable("TIDINGS_TEST_LONG").is_some() {
-        20
-    } else {
-        2
-    };
+    let rounds = at_length(2, 20);
     let cluster = Cluster::start().await;
     let site = Site::on_database(&cluster.url());
     let mut servers = Vec::new();

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tidings::config::load::variable;
 
 use crate::harness::{Receiver, Reply, TestPlatform, chance, eventually};
+use crate::process::at_length;
 
 /// Endpoint changes of the storm; it lasts as long as they take.
 const CHANGES: usize = 32;
@@ -116,11 +116,7 @@ fn entry(organization: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_takes_locks_at_the_same_time_nobody_meets_a_deadlock() {
-    let changes = if variable("TIDINGS_TEST_LONG").is_some() {
-        10 * CHANGES
-    } else {
-        CHANGES
-    };
+    let changes = at_length(CHANGES, 10 * CHANGES);
     let first = TestPlatform::builder().dispatching().start().await;
     let second = TestPlatform::builder()
         .dispatching()
