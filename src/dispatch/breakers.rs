@@ -64,7 +64,11 @@ impl Known {
         let BreakerState::Open { probe_at, .. } = self.breaker.state(now) else {
             return None;
         };
-        let until = self.probing_until.map_or(probe_at, |at| at.max(probe_at));
+        // By a clock that was set back, the attempt that was let through is far ahead; it has been waited for.
+        let probing = self
+            .probing_until
+            .filter(|until| *until - now <= PROBE_TAKES);
+        let until = probing.map_or(probe_at, |at| at.max(probe_at));
         (now < until).then_some(until)
     }
 }
@@ -236,6 +240,9 @@ impl Breakers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use super::*;
     use crate::domain::id::{EndpointId, EnvironmentId};
     use crate::domain::time::from_millis;
@@ -308,6 +315,27 @@ mod tests {
         breakers.learn(&owed(BreakerState::Closed));
         assert_eq!(breakers.state(key()), BreakerState::Closed);
         assert!(gate.deal(&[key()]).len() > 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_does_not_keep_an_endpoint_waiting_for_a_probe() {
+        let millis = Arc::new(AtomicI64::new(1_000_000));
+        let told = millis.clone();
+        let clock = Clock::told(move || {
+            DateTime::from_timestamp_millis(told.load(Ordering::SeqCst)).unwrap()
+        });
+        let (_, _, gate) = open();
+        let breakers = Breakers::new(clock, gate, Agenda::default());
+        for _ in 0..10 {
+            breakers.note(key(), Health::Failing, 0.5);
+        }
+        millis.fetch_add(2_000, Ordering::SeqCst);
+        assert!(breakers.admit(key()).is_ok());
+
+        // an hour back: when the probe was let through is an hour ahead now
+        millis.fetch_sub(3_600_000, Ordering::SeqCst);
+
+        assert!(breakers.may_claim(key()) && breakers.admit(key()).is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,16 +14,15 @@ use tokio::time::Instant;
 use super::breakers::Breakers;
 use super::deliver::{self, Ended};
 use super::settle;
+use super::world::World;
 use crate::domain::breaker::BreakerState;
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, LeaseId};
 use crate::domain::retry::RetrySchedule;
-use crate::domain::time::Clock;
-use crate::egress::Sender;
 use crate::store::claims::{Owed, Taken, Wanted};
 use crate::store::gate::Slot;
 use crate::store::handoff::{EndpointKey, Handoff, Held};
-use crate::store::outbox::{self, Lease};
-use crate::store::{Store, StoreError, claims, reconnecting};
+use crate::store::outbox::Lease;
+use crate::store::{StoreError, reconnecting};
 
 /// Endpoints that one round looks at.
 const ENDPOINTS_PER_ROUND: usize = 10_000;
@@ -57,27 +56,18 @@ pub(super) struct RoundEnd {
 
 /// Finds, sends and settles deliveries.
 pub struct Courier {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) sender: Sender,
+    pub(super) world: World,
     pub(super) handoff: Handoff,
     pub(super) breakers: Breakers,
     pub(super) settings: CourierSettings,
 }
 
 impl Courier {
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        sender: Sender,
-        handoff: Handoff,
-        settings: CourierSettings,
-    ) -> Self {
-        let breakers = Breakers::new(clock.clone(), handoff.gate.clone(), handoff.agenda.clone());
+    pub fn new(world: World, handoff: Handoff, settings: CourierSettings) -> Self {
+        let (gate, agenda) = (handoff.gate.clone(), handoff.agenda.clone());
+        let breakers = Breakers::new(world.clock.clone(), gate, agenda);
         Self {
-            store,
-            clock,
-            sender,
+            world,
             handoff,
             breakers,
             settings,
@@ -86,9 +76,7 @@ impl Courier {
 
     /// Looks through the outbox, and puts on the agenda what is owed.
     pub(super) async fn look(&self) -> Result<(), StoreError> {
-        let mut conn = self.store.conn().await?;
-        let owed = claims::find_owed(&mut conn, self.clock.for_database(), OWED_MAX).await?;
-        drop(conn);
+        let owed = self.world.ledger.find_owed(OWED_MAX).await?;
         self.breakers.learn(&owed);
         let now = Instant::now();
         let place = |one: Owed| {
@@ -101,7 +89,9 @@ impl Courier {
             // One that is left alone for now would only be put off again.
             let at = match one.breaker {
                 BreakerState::Open { probe_at, .. } => {
-                    let wait = (probe_at - self.clock.now()).to_std().unwrap_or_default();
+                    let wait = (probe_at - self.world.clock.now())
+                        .to_std()
+                        .unwrap_or_default();
                     at.max(now + wait.min(PROBE_WAIT_MAX))
                 }
                 BreakerState::HalfOpen { .. } | BreakerState::Closed => at,
@@ -168,7 +158,7 @@ impl Courier {
     ) -> Result<Vec<Held>, StoreError> {
         let start_by = Instant::now() + self.handoff.start_within;
         let lease = Lease {
-            id: LeaseId::new(self.clock.now()),
+            id: LeaseId::new(self.world.clock.now()),
             worker: self.handoff.worker,
             lasts: self.handoff.lease,
         };
@@ -184,9 +174,8 @@ impl Courier {
                 floor: self.handoff.agenda.take((environment, endpoint)),
             })
             .collect();
-        let now = self.clock.for_database();
-        let mut conn = self.store.conn().await?;
-        let claimed = claims::claim_due(&mut conn, environment, now, lease, &wanted).await?;
+        let ledger = &self.world.ledger;
+        let claimed = ledger.claim_due(environment, lease, &wanted).await?;
         self.note_taken(environment, &wanted, &claimed.taken);
         let mut held = Vec::with_capacity(claimed.claims.len());
         for claim in claimed.claims {
@@ -201,7 +190,7 @@ impl Courier {
         }
         if !claimed.expired.is_empty() {
             // What was claimed is sent all the same; these come up again when their lease has run out.
-            match outbox::expire(&mut conn, environment, lease.id, &claimed.expired).await {
+            match ledger.expire(environment, lease.id, &claimed.expired).await {
                 Ok(count) => {
                     tracing::warn!(%environment, count, "deliveries cancelled: their events are gone");
                 }
@@ -262,11 +251,8 @@ impl Courier {
         environment: EnvironmentId,
         claims: &[(DeliveryId, LeaseId)],
     ) -> Result<usize, StoreError> {
-        reconnecting(RELEASE_FOR, || async {
-            let mut conn = self.store.conn().await?;
-            outbox::release(&mut conn, environment, self.clock.for_database(), claims).await
-        })
-        .await
+        let release = || self.world.ledger.release(environment, claims);
+        reconnecting(RELEASE_FOR, || self.world.unit(), release).await
     }
 
     /// Sends everything that is due now and settles it; answers how many attempts that were.

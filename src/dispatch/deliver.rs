@@ -66,7 +66,8 @@ pub(super) async fn deliver(courier: &Courier, held: Held) -> Ended {
 
 async fn send(courier: &Courier, claim: &Claim, start_by: Instant) -> Result<Sent, NotSent> {
     let endpoint = match courier
-        .store
+        .world
+        .ledger
         .current_endpoint((claim.environment, claim.endpoint))
         .await
     {
@@ -82,22 +83,22 @@ async fn send(courier: &Courier, claim: &Claim, start_by: Instant) -> Result<Sen
     }
     let key = (claim.environment, claim.endpoint);
     courier.breakers.admit(key).map_err(NotSent::Postponed)?;
-    let started_at = courier.clock.now();
+    let started_at = courier.world.clock.now();
     let post = Post {
         to: To::Url(&endpoint.url),
         headers: request_headers(claim, &endpoint, started_at),
         body: claim.body.clone(),
         timeout: Some(courier.settings.timeout),
     };
-    let attempt = courier.sender.post(post).await;
+    let attempt = courier.world.network.post(post).await;
     log(claim, &attempt);
     let schedule = endpoint
         .schedule
         .as_ref()
         .unwrap_or(&courier.settings.schedule);
-    let (settlement, health) =
-        delivery::decide(claim.number, &attempt.outcome, schedule, rand::random());
-    let breaker_changed = courier.breakers.note(key, health, rand::random());
+    let (spread, breaker_spread) = (courier.world.unit(), courier.world.unit());
+    let (settlement, health) = delivery::decide(claim.number, &attempt.outcome, schedule, spread);
+    let breaker_changed = courier.breakers.note(key, health, breaker_spread);
     let settled = Settled {
         delivery: claim.delivery,
         lease: claim.lease,

@@ -104,7 +104,9 @@ impl Dispatcher {
         let agenda = self.courier.handoff.agenda.clone();
         let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
         loop {
+            // In this order, which starves nobody: all that comes before has a bound, the permits and the room.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = self.ended.closed() => {
                     tracing::error!("the settling task has ended; nothing more is sent");

@@ -1,29 +1,24 @@
 //! Health: what attempts say about their endpoints.
 //!
 //! Invariant: an endpoint is judged by what it was when the attempt was made; if it is something else by now,
-//! nothing changes. It is disabled in a transaction of its own, under the environment's lock, together with the
-//! event and the entry of the environment's own trail that say so: they go to whoever is still enabled, so endpoints
-//! that fail on them cannot disable each other without an end. Noting never keeps settling waiting: news that finds no room comes again with the next
-//! attempt.
+//! nothing changes. The event that says that it is disabled goes to whoever is still enabled, so endpoints that fail
+//! on it cannot disable each other without an end. Noting never keeps settling waiting: news that finds no room comes
+//! again with the next attempt.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel_async::AsyncConnection;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::courier::Courier;
-use crate::domain::audit::{Actor, OwnEntry};
 use crate::domain::breaker::BreakerState;
 use crate::domain::delivery::Health;
-use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, FAILING_FOR_MAX};
-use crate::domain::event::NewEvent;
-use crate::ingest::{self, NewItem};
+use crate::domain::endpoint::{DisabledReason, Endpoint, FAILING_FOR_MAX};
+use crate::store::StoreError;
 use crate::store::handoff::EndpointKey;
-use crate::store::{StoreError, breakers, endpoints, events};
 
 /// News that may wait.
 const WAITING_MAX: usize = 1_024;
@@ -148,7 +143,10 @@ impl Noting {
 pub(super) async fn note(courier: &Courier, news: &News) {
     let endpoint = &*news.endpoint;
     let noted = match news.change {
-        Change::FailingSince(since) => set_failing_since(courier, endpoint, since).await,
+        Change::FailingSince(since) => {
+            let ledger = &courier.world.ledger;
+            ledger.set_failing_since(endpoint, since).await
+        }
         Change::Disable(reason) => disable(courier, endpoint, reason).await,
         Change::Breaker => write_breaker(courier, (endpoint.environment, endpoint.id)).await,
     };
@@ -158,9 +156,8 @@ pub(super) async fn note(courier: &Courier, news: &News) {
 }
 
 async fn write_breaker(courier: &Courier, key: EndpointKey) -> Result<(), StoreError> {
-    let mut conn = courier.store.conn().await?;
     let state = courier.breakers.state(key);
-    breakers::set(&mut conn, key, state).await?;
+    courier.world.ledger.set_breaker(key, state).await?;
     courier.breakers.written(key, state);
     if let BreakerState::Open { since, probe_at } = state {
         tracing::info!(endpoint.id = %key.1, %since, %probe_at, "endpoint fails; it is left alone for a while");
@@ -168,67 +165,14 @@ async fn write_breaker(courier: &Courier, key: EndpointKey) -> Result<(), StoreE
     Ok(())
 }
 
-async fn set_failing_since(
-    courier: &Courier,
-    endpoint: &Endpoint,
-    since: Option<DateTime<Utc>>,
-) -> Result<(), StoreError> {
-    let key = (endpoint.environment, endpoint.id);
-    let mut conn = courier.store.conn().await?;
-    endpoints::set_failing_since(&mut conn, key, endpoint.failing_since, since).await?;
-    courier.store.endpoint_changed(key);
-    Ok(())
-}
-
-/// Whether `current` is still what was judged when `endpoint` was called.
-fn still_deserves(current: &Endpoint, endpoint: &Endpoint, reason: DisabledReason) -> bool {
-    let same = current.is_enabled() && current.url == endpoint.url;
-    match reason {
-        // Whoever changed it since, or enabled it again, wants it to be tried.
-        DisabledReason::Gone => same && current.updated_at == endpoint.updated_at,
-        DisabledReason::Failing | DisabledReason::ByHand => {
-            same && current.failing_since == endpoint.failing_since
-        }
-    }
-}
-
-/// Disables an endpoint and records the event and the entry that say so.
 async fn disable(
     courier: &Courier,
     endpoint: &Endpoint,
     reason: DisabledReason,
 ) -> Result<(), StoreError> {
-    let (environment, id) = (endpoint.environment, endpoint.id);
-    let now = courier.clock.now();
-    let mut conn = courier.store.conn().await?;
-    let turn = conn.turn(environment).await;
-    let disabled = conn
-        .transaction(async |conn| {
-            let mut lock = events::lock(conn, &turn).await?;
-            let vault = courier.store.vault();
-            let found = endpoints::find(conn, vault, environment, id).await?;
-            let Some(mut current) = found.filter(|now| still_deserves(now, endpoint, reason))
-            else {
-                return Ok(false);
-            };
-            current.state = EndpointState::Disabled(reason);
-            current.updated_at = now;
-            endpoints::update(conn, vault, &current).await?;
-            breakers::set(conn, (environment, id), BreakerState::Closed).await?;
-            events::bump_endpoints_version(conn, &lock).await?;
-            lock.endpoints_version += 1;
-            let notice = NewEvent::endpoint_disabled(&current, reason);
-            let entry = OwnEntry::endpoint_disabled(&current, reason);
-            let entry = entry.by(&Actor::platform("delivery"), now);
-            let items = [NewItem::Event(notice), NewItem::Entry(Box::new(entry))];
-            ingest::record_items_within(conn, &lock, courier.clock.for_database(), &items).await?;
-            Ok::<_, StoreError>(true)
-        })
-        .await?;
-    courier.store.endpoint_changed((environment, id));
-    if disabled {
+    if courier.world.ledger.disable(endpoint, reason).await? {
         courier.handoff.wake();
-        tracing::warn!(endpoint.id = %id, reason = reason.as_str(), "endpoint disabled");
+        tracing::warn!(endpoint.id = %endpoint.id, reason = reason.as_str(), "endpoint disabled");
     }
     Ok(())
 }
@@ -236,7 +180,7 @@ async fn disable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::endpoint::Secrets;
+    use crate::domain::endpoint::{EndpointState, Secrets};
     use crate::domain::id::{EndpointId, EnvironmentId};
     use crate::domain::signature::SigningSecret;
     use crate::domain::time::from_millis;
@@ -297,32 +241,6 @@ mod tests {
         assert_eq!(
             changes(None, &[Failing, Failing]),
             [Change::FailingSince(Some(from_millis(1_000)))]
-        );
-    }
-
-    #[test]
-    fn what_an_old_configuration_answered_does_not_disable_the_new_one() {
-        let judged = endpoint();
-        let moved = Endpoint {
-            url: "https://example.com/new".to_owned(),
-            ..endpoint()
-        };
-        let changed = Endpoint {
-            updated_at: from_millis(1),
-            ..endpoint()
-        };
-        let well = Endpoint {
-            failing_since: Some(from_millis(7)),
-            ..endpoint()
-        };
-
-        let verdicts = |reason| {
-            [&judged, &moved, &changed, &well].map(|now| still_deserves(now, &judged, reason))
-        };
-        assert_eq!(verdicts(DisabledReason::Gone), [true, false, false, true]);
-        assert_eq!(
-            verdicts(DisabledReason::Failing),
-            [true, false, true, false]
         );
     }
 }

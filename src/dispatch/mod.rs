@@ -5,6 +5,7 @@
 
 mod breakers;
 mod courier;
+mod database;
 mod deliver;
 mod dispatcher;
 mod health;
@@ -13,6 +14,8 @@ mod scout;
 mod settle;
 mod settler;
 mod under_way;
+mod world;
 
 pub use courier::{Courier, CourierSettings};
 pub use dispatcher::{Dispatcher, DispatcherSettings, Drained};
+pub use world::{Answered, Chance, Ledger, Network, World};

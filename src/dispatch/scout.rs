@@ -48,6 +48,7 @@ async fn run(courier: Arc<Courier>, poll: Duration, stop: CancellationToken) {
     loop {
         let began = Instant::now();
         let looked = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             looked = courier.look() => looked,
         };
@@ -56,6 +57,7 @@ async fn run(courier: Arc<Courier>, poll: Duration, stop: CancellationToken) {
         }
         let took = began.elapsed();
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(poll.max(took * RESTS)) => {}
             () = asked(&courier, took * RESTS_WHEN_ASKED) => {}

@@ -19,7 +19,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::id::EnvironmentId;
 use crate::store::gate::Slot;
 use crate::store::handoff::EndpointKey;
-use crate::store::settlements::{self, Settled};
+use crate::store::settlements::Settled;
 use crate::store::{StoreError, reconnecting};
 
 /// How long outcomes are kept for a database that does not take them.
@@ -103,7 +103,7 @@ pub(super) async fn settle(
     for (key, delay) in due_again {
         courier.handoff.agenda.note([key], now + delay);
     }
-    let mut news = health::news_of(seen, courier.clock.now());
+    let mut news = health::news_of(seen, courier.world.clock.now());
     news.extend(breakers.into_values().map(News::of_breaker));
     news
 }
@@ -157,7 +157,8 @@ async fn record(courier: &Courier, environment: EnvironmentId, sent: Vec<(Settle
         return;
     }
     let left = Mutex::new(vec![Part::new(sent)]);
-    let tried = reconnecting(KEEP_FOR, || async {
+    let chance = || courier.world.unit();
+    let tried = reconnecting(KEEP_FOR, chance, || async {
         write_all(&mut *left.lock().await, |part: Part| async {
             let written = write(courier, environment, &part.settled).await;
             (part, written)
@@ -205,9 +206,7 @@ async fn write(
     environment: EnvironmentId,
     settled: &[Settled],
 ) -> Result<(), StoreError> {
-    let mut conn = courier.store.conn().await?;
-    let now = courier.clock.for_database();
-    let in_time = settlements::settle(&mut conn, environment, now, settled).await?;
+    let in_time = courier.world.ledger.settle(environment, settled).await?;
     if in_time < settled.len() {
         let late = settled.len() - in_time;
         tracing::info!(%environment, late, "attempts recorded after their lease was lost");

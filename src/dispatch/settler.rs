@@ -43,6 +43,7 @@ pub(super) async fn run(courier: Arc<Courier>, mut ended: mpsc::UnboundedReceive
     let mut open = true;
     while open || !settler.is_idle() {
         tokio::select! {
+            biased;
             count = ended.recv_many(&mut received, BATCH_MAX), if open => {
                 open = count > 0;
                 received.drain(..).for_each(|one| settler.push(one));

@@ -91,7 +91,7 @@ impl Breaker {
             && probe_at - now > PROBE_AHEAD_MAX
         {
             return BreakerState::Open {
-                since,
+                since: since.min(now),
                 probe_at: now,
             };
         }
@@ -149,6 +149,8 @@ impl Breaker {
     }
 
     fn opened(mut self, since: DateTime<Utc>, now: DateTime<Utc>, unit: f64) -> Self {
+        // By a clock that was set back, the outage begins now.
+        let since = since.min(now);
         let outage = (now - since).to_std().unwrap_or_default();
         let wait = (outage / PART_OF_OUTAGE).clamp(PROBE_WAIT_MIN, PROBE_WAIT_MAX);
         let unit = if (0.0..1.0).contains(&unit) {

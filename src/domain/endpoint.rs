@@ -145,6 +145,18 @@ impl Endpoint {
                 .any(|pattern| pattern.matches(event_type));
         matched && !bound_elsewhere
     }
+
+    /// Whether it is still what was judged when `judged` was called, so that it may be disabled for `reason`.
+    pub fn still_deserves(&self, judged: &Self, reason: DisabledReason) -> bool {
+        let same = self.is_enabled() && self.url == judged.url;
+        match reason {
+            // Whoever changed it since, or enabled it again, wants it to be tried.
+            DisabledReason::Gone => same && self.updated_at == judged.updated_at,
+            DisabledReason::Failing | DisabledReason::ByHand => {
+                same && self.failing_since == judged.failing_since
+            }
+        }
+    }
 }
 
 /// An endpoint that does not exist yet; its secret is drawn by whoever creates it.
@@ -256,6 +268,46 @@ mod tests {
                 .rotate(new, from_millis(0), Duration::ZERO)
                 .previous
                 .is_none()
+        );
+    }
+
+    #[test]
+    fn what_an_old_configuration_answered_does_not_disable_the_new_one() {
+        let judged = Endpoint {
+            environment: EnvironmentId::at(1, 1),
+            id: EndpointId::at(1, 1),
+            url: "https://example.com/".to_owned(),
+            patterns: Vec::new(),
+            organization: None,
+            description: String::new(),
+            state: EndpointState::Enabled,
+            secrets: secrets(),
+            schedule: None,
+            failing_since: None,
+            created_at: from_millis(0),
+            updated_at: from_millis(0),
+            deleted_at: None,
+        };
+        let moved = Endpoint {
+            url: "https://example.com/new".to_owned(),
+            ..judged.clone()
+        };
+        let changed = Endpoint {
+            updated_at: from_millis(1),
+            ..judged.clone()
+        };
+        let well = Endpoint {
+            failing_since: Some(from_millis(7)),
+            ..judged.clone()
+        };
+
+        let verdicts = |reason| {
+            [&judged, &moved, &changed, &well].map(|now| now.still_deserves(&judged, reason))
+        };
+        assert_eq!(verdicts(DisabledReason::Gone), [true, false, false, true]);
+        assert_eq!(
+            verdicts(DisabledReason::Failing),
+            [true, false, true, false]
         );
     }
 }

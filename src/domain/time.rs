@@ -3,6 +3,7 @@
 //! Invariant: whoever decides is *handed* the time; one `now` for each unit of work. Schedules and leases run
 //! on the database's clock; [`Clock::for_database`] is the one override, used by tests that move time by hand.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -17,12 +18,29 @@ pub enum Clock {
     System,
     /// Stands still until it is moved; Unix milliseconds.
     Manual(Arc<AtomicI64>),
+    /// Says what it is told; the database has a clock of its own.
+    Told(Teller),
+}
+
+/// What tells a clock the time.
+#[derive(Clone)]
+pub struct Teller(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl fmt::Debug for Teller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Teller")
+    }
 }
 
 impl Clock {
     /// A clock that stands at `at`.
     pub fn manual(at: DateTime<Utc>) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(at.timestamp_millis())))
+    }
+
+    /// A clock that says what `teller` says.
+    pub fn told(teller: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self::Told(Teller(Arc::new(teller)))
     }
 
     /// The time by this clock.
@@ -36,18 +54,19 @@ impl Clock {
             Self::Manual(millis) => {
                 DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).unwrap_or_default()
             }
+            Self::Told(Teller(teller)) => teller(),
         }
     }
 
     /// The time that a statement takes for now, or `None` for the database's own clock.
     pub fn for_database(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::System => None,
+            Self::System | Self::Told(_) => None,
             Self::Manual(_) => Some(self.now()),
         }
     }
 
-    /// Moves a manual clock on; the system's clock cannot be moved.
+    /// Moves a manual clock on; others cannot be moved.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(millis) = self {
             millis.fetch_add(

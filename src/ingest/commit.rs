@@ -269,7 +269,10 @@ impl Committer {
         let Some(first) = written.batch.events.first() else {
             return Ok(Fate::Committed);
         };
-        let fate = reconnecting(RESOLVE_WITHIN, || self.fate_of(environment, first.id)).await;
+        let fate = reconnecting(RESOLVE_WITHIN, rand::random, || {
+            self.fate_of(environment, first.id)
+        })
+        .await;
         fate.map_err(|error| Failure::Unavailable(error.to_string()))
     }
 

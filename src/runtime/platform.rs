@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{App, AppParts, AppSettings};
 use crate::config::Config;
-use crate::dispatch::{Courier, CourierSettings, Dispatcher, DispatcherSettings};
+use crate::dispatch::{Courier, CourierSettings, Dispatcher, DispatcherSettings, World};
 use crate::domain::event::EventLimits;
 use crate::domain::id::WorkerId;
 use crate::domain::time::Clock;
@@ -79,9 +79,7 @@ impl Platform {
             timeout: delivery.timeout,
         };
         let courier = Courier::new(
-            store.clone(),
-            clock.clone(),
-            Sender::new(sender)?,
+            World::real(store.clone(), clock.clone(), Sender::new(sender)?),
             handoff.clone(),
             courier,
         );

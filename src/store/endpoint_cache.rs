@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Store;
-use super::endpoints;
 use super::error::StoreError;
 use super::handoff::EndpointKey;
 use crate::domain::endpoint::Endpoint;
@@ -46,10 +44,12 @@ impl EndpointCache {
     }
 
     /// The endpoint as it is now; `None` when it does not exist.
+    ///
+    /// Shape: `read` asks the database, if what is remembered is too old.
     pub async fn current(
         &self,
-        store: &Store,
         key: EndpointKey,
+        read: impl Future<Output = Result<Option<Endpoint>, StoreError>>,
     ) -> Result<Option<Arc<Endpoint>>, StoreError> {
         let changes = {
             let inner = self.inner();
@@ -61,10 +61,7 @@ impl EndpointCache {
             inner.changes
         };
         let read_at = Instant::now();
-        let mut conn = store.conn().await?;
-        let endpoint = endpoints::find(&mut conn, store.vault(), key.0, key.1)
-            .await?
-            .map(Arc::new);
+        let endpoint = read.await?.map(Arc::new);
         let mut inner = self.inner();
         if inner.changes == changes {
             if inner.entries.len() >= ENTRIES_MAX {

@@ -20,6 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::ConfigVerifierExt;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
@@ -51,6 +52,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PORT: u16 = 5432;
 /// After how long without an answer a connection counts as dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first and the longest wait between two tries.
+const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The pool of one kind of work.
 #[derive(Clone)]
@@ -257,24 +261,24 @@ fn describe(error: &dyn std::error::Error) -> String {
 
 /// Tries `connect` again and again with growing waits until it succeeds or `limit` has passed.
 ///
-/// The one place that knows the `backoff` crate; the delivery schedule is `domain::retry`.
-pub async fn reconnecting<T, E, F>(limit: Duration, mut connect: impl FnMut() -> F) -> Result<T, E>
+/// Shape: `unit` draws numbers in `[0, 1)`; they lengthen each wait by up to a half, so that not all who wait come
+/// back at once. The schedule of deliveries is `domain::retry`.
+pub async fn reconnecting<T, E, F>(
+    limit: Duration,
+    unit: impl Fn() -> f64,
+    mut connect: impl FnMut() -> F,
+) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
-    use backoff::backoff::Backoff;
-    let mut waits = backoff::ExponentialBackoffBuilder::new()
-        .with_initial_interval(Duration::from_millis(100))
-        .with_max_interval(Duration::from_secs(2))
-        .with_max_elapsed_time(Some(limit))
-        .build();
+    let until = Instant::now() + limit;
+    let mut wait = RECONNECT_WAIT_MIN;
     loop {
         match connect().await {
             Ok(connected) => return Ok(connected),
-            Err(error) => match waits.next_backoff() {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
-            },
+            Err(error) if Instant::now() + wait > until => return Err(error),
+            Err(_goes_on) => tokio::time::sleep(wait.mul_f64(1.0 + unit() / 2.0)).await,
         }
+        wait = (wait * 2).min(RECONNECT_WAIT_MAX);
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::conn::Conn;
 use super::endpoint_cache::EndpointCache;
+use super::endpoints;
 use super::error::StoreError;
 use super::handoff::EndpointKey;
 use super::pool::{Connections, DatabaseSettings, Loan};
@@ -113,7 +114,11 @@ impl Store {
         &self,
         key: EndpointKey,
     ) -> Result<Option<Arc<Endpoint>>, StoreError> {
-        self.endpoints.current(self, key).await
+        let read = async {
+            let mut conn = self.conn().await?;
+            endpoints::find(&mut conn, self.vault(), key.0, key.1).await
+        };
+        self.endpoints.current(key, read).await
     }
 
     /// Says that a committed transaction of this process has changed an endpoint.

@@ -20,3 +20,5 @@ mod house;
 mod portal;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod simulation;

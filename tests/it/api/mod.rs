@@ -11,5 +11,6 @@ mod idempotency_elsewhere;
 mod limits;
 mod malformed;
 mod organizations;
+mod parsers;
 mod permissions;
 mod rates;

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::process::{Cluster, Load, Receiver, Site, eventually, seconds};
+use crate::process::{Cluster, Load, Receiver, Site, at_length, eventually, seconds};
 
-const ROUNDS: usize = 15;
+fn rounds() -> usize {
+    at_length(15, 150)
+}
 /// Every session but the one that asks.
 const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                          WHERE pid <> pg_backend_pid() AND datname = current_database()";
@@ -20,7 +22,7 @@ async fn terminated_connections_cost_at_most_a_503_and_never_an_event() {
     let client = cluster.client().await;
 
     let mut terminated = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let enough = load.accepted() + 10;
         eventually("events are accepted", seconds(20), async || {
             (load.accepted() >= enough).then_some(())
@@ -53,7 +55,8 @@ async fn terminated_connections_cost_at_most_a_503_and_never_an_event() {
         "no event that nobody was answered for"
     );
     println!(
-        "{terminated} backends terminated in {ROUNDS} rounds: {} accepted, {} answers 503, {} duplicates",
+        "{terminated} backends terminated in {} rounds: {} accepted, {} answers 503, {} duplicates",
+        rounds(),
         accepted.len(),
         seen.unavailable,
         receiver.duplicates()

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::process::{Cut, Load, PlainPostgres, Proxy, Receiver, Site, eventually, seconds};
+use crate::process::{
+    Cut, Load, PlainPostgres, Proxy, Receiver, Site, at_length, eventually, seconds,
+};
 
-const ROUNDS: usize = 24;
+fn rounds() -> usize {
+    at_length(24, 240)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_commit_is_looked_up_so_that_nothing_is_lost_and_nothing_is_there_twice() {
@@ -18,7 +22,7 @@ async fn an_unknown_commit_is_looked_up_so_that_nothing_is_lost_and_nothing_is_t
     // without idempotency keys: they would hide what was recorded twice
     let load = Load::without_keys(&server, 8);
 
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let enough = load.accepted() + 5;
         eventually("events are accepted", seconds(20), async || {
             (load.accepted() >= enough).then_some(())
@@ -65,7 +69,8 @@ async fn an_unknown_commit_is_looked_up_so_that_nothing_is_lost_and_nothing_is_t
     )
     .await;
     println!(
-        "{ROUNDS} cuts: {} accepted, {} answers 503, {unknown} unknown commits of batches, {} duplicates",
+        "{} cuts: {} accepted, {} answers 503, {unknown} unknown commits of batches, {} duplicates",
+        rounds(),
         accepted.len(),
         seen.unavailable,
         receiver.duplicates()

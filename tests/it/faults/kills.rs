@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::process::{Load, Receiver, Site, eventually, seconds};
+use crate::process::{Load, Receiver, Site, at_length, eventually, seconds};
 
-const KILLS: usize = 10;
+fn kills() -> usize {
+    at_length(10, 100)
+}
+
 /// Events that are accepted between two kills, at least.
 const EVENTS_BETWEEN: usize = 60;
 /// POSTs that one endpoint may have under way (`delivery.concurrency_per_endpoint`).
@@ -24,7 +27,7 @@ async fn a_server_killed_ten_times_under_load_loses_nothing_it_has_accepted() {
     let load = Load::on(&server, 16);
 
     let mut first_deliveries = Vec::new();
-    for _ in 0..KILLS {
+    for _ in 0..kills() {
         more_events(&load).await;
         server.kill().await;
         let killed = Instant::now();
@@ -62,7 +65,7 @@ async fn a_server_killed_ten_times_under_load_loses_nothing_it_has_accepted() {
     );
     report(&receiver, accepted.len(), &mut first_deliveries);
     assert!(
-        receiver.duplicates() <= KILLS * IN_FLIGHT_MAX,
+        receiver.duplicates() <= kills() * IN_FLIGHT_MAX,
         "{:?}",
         receiver.repeated()
     );
@@ -92,13 +95,14 @@ async fn first_arrival_after(receiver: &Receiver, killed: Instant) -> Instant {
 fn report(receiver: &Receiver, accepted: usize, first_deliveries: &mut [(Duration, Duration)]) {
     first_deliveries.sort_by_key(|(_, delivered)| *delivered);
     println!(
-        "{KILLS} kills: {accepted} accepted, {} arrivals, {} duplicates of {} allowed",
+        "{} kills: {accepted} accepted, {} arrivals, {} duplicates of {} allowed",
+        kills(),
         receiver.arrivals().len(),
         receiver.duplicates(),
-        KILLS * IN_FLIGHT_MAX,
+        kills() * IN_FLIGHT_MAX,
     );
-    let (serving, median) = first_deliveries[KILLS / 2];
-    let (_, longest) = first_deliveries[KILLS - 1];
+    let (serving, median) = first_deliveries[kills() / 2];
+    let (_, longest) = first_deliveries[kills() - 1];
     println!(
         "first delivery after the kill: median {median:?} (serving after {serving:?}), longest {longest:?}"
     );

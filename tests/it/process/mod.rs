@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tidings::config::load::variable;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 /// Looks again and again until `look` finds something.
@@ -58,6 +59,14 @@ pub(crate) fn looks() -> Interval {
 
 pub(crate) const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
+}
+
+/// How much of something: `short` with each change, `long` with `TIDINGS_TEST_LONG=1` (`.ci/campaign`).
+pub(crate) fn at_length(short: usize, long: usize) -> usize {
+    match variable("TIDINGS_TEST_LONG") {
+        Some(_) => long,
+        None => short,
+    }
 }
 
 /// A port that was free a moment ago.
