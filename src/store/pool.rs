@@ -262,7 +262,8 @@ fn describe(error: &dyn std::error::Error) -> String {
 /// Tries `connect` again and again with growing waits until it succeeds or `limit` has passed.
 ///
 /// Shape: `unit` draws numbers in `[0, 1)`; they lengthen each wait by up to a half, so that not all who wait come
-/// back at once. The schedule of deliveries is `domain::retry`.
+/// back at once. The one place that knows the `backoff` crate, whose own chance and clock nobody could replay; the
+/// delivery schedule is `domain::retry`.
 pub async fn reconnecting<T, E, F>(
     limit: Duration,
     unit: impl Fn() -> f64,
@@ -271,14 +272,24 @@ pub async fn reconnecting<T, E, F>(
 where
     F: Future<Output = Result<T, E>>,
 {
+    use backoff::backoff::Backoff;
     let until = Instant::now() + limit;
-    let mut wait = RECONNECT_WAIT_MIN;
+    let mut waits = backoff::ExponentialBackoffBuilder::new()
+        .with_initial_interval(RECONNECT_WAIT_MIN)
+        .with_max_interval(RECONNECT_WAIT_MAX)
+        .with_multiplier(2.0)
+        .with_randomization_factor(0.0)
+        .with_max_elapsed_time(None)
+        .build();
     loop {
         match connect().await {
             Ok(connected) => return Ok(connected),
-            Err(error) if Instant::now() + wait > until => return Err(error),
-            Err(_goes_on) => tokio::time::sleep(wait.mul_f64(1.0 + unit() / 2.0)).await,
+            Err(error) => match waits.next_backoff() {
+                Some(wait) if Instant::now() + wait <= until => {
+                    tokio::time::sleep(wait.mul_f64(1.0 + unit() / 2.0)).await;
+                }
+                Some(_) | None => return Err(error),
+            },
         }
-        wait = (wait * 2).min(RECONNECT_WAIT_MAX);
     }
 }
