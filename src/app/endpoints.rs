@@ -137,6 +137,14 @@ pub async fn health(
     })
 }
 
+/// How the breaker of an endpoint that the caller has found stands.
+pub async fn breaker(app: &App, endpoint: &Endpoint) -> Result<BreakerState, AppError> {
+    let mut conn = app.store().conn().await?;
+    let key = (endpoint.environment, endpoint.id);
+    let breaker = Breaker::in_state(breakers::find(&mut conn, key).await?);
+    Ok(breaker.state(app.clock().now()))
+}
+
 /// Lists endpoints.
 pub async fn list(
     app: &App,

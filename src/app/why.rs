@@ -54,11 +54,13 @@ pub async fn explain(
         Some(last) => last_outcome(app, last).await?,
         None => None,
     };
+    let breaker = super::endpoints::breaker(app, &endpoint).await?;
     let facts = Facts {
         event: &event,
         endpoint: &endpoint,
         last: deliveries.first(),
         outcome: outcome.as_ref(),
+        breaker,
     };
     let explanation = why::explain(&facts);
     Ok(Why {

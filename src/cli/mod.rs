@@ -10,6 +10,7 @@ mod audit;
 mod bench;
 mod client;
 mod config;
+mod demo;
 mod environments;
 mod events;
 mod exit;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::flags::SettingsFlags;
 use super::{
-    admin, audit, bench, config, environments, events, exit, keys, portal, receive, serve,
+    admin, audit, bench, config, demo, environments, events, exit, keys, portal, receive, serve,
 };
 
 const EXAMPLES: &str = "\
@@ -61,6 +61,9 @@ enum Command {
     /// Receive webhooks on this machine, print and verify them
     #[command(after_help = receive::EXAMPLES)]
     Receive(receive::Receive),
+    /// Fill an environment with a story, to look at in the portal
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(Box<demo::Demo>),
     /// Measure an installation: throughput, latency, losses, CPU time and bytes for each event
     #[command(after_help = bench::EXAMPLES)]
     Bench(Box<bench::Bench>),
@@ -79,6 +82,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Config(command) => config::run(command, &settings).await,
         Command::Events(command) => events::run(command).await,
         Command::Receive(command) => receive::run(command).await,
+        Command::Demo(command) => demo::run(*command).await,
         Command::Bench(command) => bench::run(*command, &settings).await,
     };
     exit::of(result.map(|()| ExitCode::SUCCESS))
@@ -142,6 +146,8 @@ mod tests {
             "tidings receive --answer 500 --fail-first 2",
             "tidings receive --secret whsec_short",
             "tidings portal link --role manager",
+            "tidings demo --quick --events 100",
+            "tidings demo --over 2h",
             "tidings portal link --for 8d",
             "tidings audit verify log.ndjson",
             "tidings audit verify log.ndjson --key nonsense",

@@ -9,6 +9,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::attempt::Outcome;
+use super::breaker::BreakerState;
 use super::delivery::{CancelReason, Delivery, DeliveryState};
 use super::endpoint::{DisabledReason, Endpoint, EndpointState};
 use super::event::{Event, EventPattern};
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub last: Option<&'a Delivery>,
     /// What its last attempt came to.
     pub outcome: Option<&'a Outcome>,
+    /// How the endpoint's breaker stands.
+    pub breaker: BreakerState,
 }
 
 /// Whether an endpoint, as it is now, wants an event.
@@ -71,6 +74,11 @@ pub enum Verdict {
     Retrying {
         due_at: DateTime<Utc>,
     },
+    /// Owed, and not sent before the endpoint, which only fails, is probed again.
+    Paused {
+        since: DateTime<Utc>,
+        probe_at: DateTime<Utc>,
+    },
     /// Owed, and held while the endpoint is disabled.
     Held {
         reason: DisabledReason,
@@ -99,6 +107,7 @@ impl Verdict {
             Self::Sending => "sending",
             Self::Due => "due",
             Self::Retrying { .. } => "retrying",
+            Self::Paused { .. } => "paused",
             Self::Held { .. } => "held",
             Self::Exhausted { .. } => "exhausted",
             Self::Cancelled { .. } => "cancelled",
@@ -123,7 +132,7 @@ pub struct Explanation {
 pub fn explain(facts: &Facts<'_>) -> Explanation {
     let matched = Match::of(facts.event, facts.endpoint);
     let verdict = match facts.last {
-        Some(delivery) => of_delivery(delivery, facts.endpoint),
+        Some(delivery) => of_delivery(delivery, facts.endpoint, facts.breaker),
         None => without_delivery(facts, &matched),
     };
     let sentence = sentence(facts, &matched, &verdict);
@@ -134,16 +143,22 @@ pub fn explain(facts: &Facts<'_>) -> Explanation {
     }
 }
 
-fn of_delivery(delivery: &Delivery, endpoint: &Endpoint) -> Verdict {
+fn of_delivery(delivery: &Delivery, endpoint: &Endpoint, breaker: BreakerState) -> Verdict {
     match delivery.state {
         DeliveryState::Delivered { at } => Verdict::Delivered { at },
         DeliveryState::Exhausted { at } => Verdict::Exhausted { at },
         DeliveryState::Cancelled { at, reason } => Verdict::Cancelled { at, reason },
         DeliveryState::Pending { leased: true, .. } => Verdict::Sending,
-        DeliveryState::Pending { due_at, .. } => match endpoint.state {
-            EndpointState::Disabled(reason) => Verdict::Held { reason },
-            EndpointState::Enabled if delivery.attempts == 0 => Verdict::Due,
-            EndpointState::Enabled => Verdict::Retrying { due_at },
+        DeliveryState::Pending { due_at, .. } => match (endpoint.state, breaker) {
+            (EndpointState::Disabled(reason), _) => Verdict::Held { reason },
+            // What is due later than the probe waits for its own time.
+            (EndpointState::Enabled, BreakerState::Open { since, probe_at })
+                if due_at <= probe_at =>
+            {
+                Verdict::Paused { since, probe_at }
+            }
+            (EndpointState::Enabled, _) if delivery.attempts == 0 => Verdict::Due,
+            (EndpointState::Enabled, _) => Verdict::Retrying { due_at },
         },
     }
 }
@@ -161,12 +176,20 @@ fn sentence(facts: &Facts<'_>, matched: &Match, verdict: &Verdict) -> String {
     let attempts = Attempts(facts.last.map_or(0, |delivery| delivery.attempts));
     let last = facts.outcome.map(last_words).unwrap_or_default();
     match verdict {
-        Verdict::Delivered { .. } => format!("The receiver took it{last}, at {attempts}."),
+        Verdict::Delivered { .. } => format!("The receiver took it{last}, in {attempts}."),
         Verdict::Sending => "An attempt is under way.".to_owned(),
         Verdict::Due => "It matched and is about to be sent for the first time.".to_owned(),
         Verdict::Retrying { .. } => {
             format!("It was tried and not taken{last}; after {attempts} it waits for the next one.")
         }
+        Verdict::Paused { .. } => format!(
+            "It is owed and waits for the endpoint to recover: nearly everything sent there failed, so now and then \
+             one delivery is tried, the oldest first{}. When one is taken, the others follow.",
+            match attempts {
+                Attempts(0) => "; this one was not tried yet".to_owned(),
+                attempts => format!("; this one has had {attempts}{last}"),
+            }
+        ),
         Verdict::Held { reason } => format!(
             "It is owed and waits: the endpoint is disabled, {}. It is sent when the endpoint is enabled.",
             disabled_words(*reason)

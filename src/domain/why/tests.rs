@@ -72,6 +72,7 @@ fn verdict(endpoint: &Endpoint, last: Option<&Delivery>) -> &'static str {
         endpoint,
         last,
         outcome: None,
+        breaker: BreakerState::Closed,
     };
     explain(&facts).verdict.as_str()
 }
@@ -132,6 +133,37 @@ fn with_a_delivery_it_says_where_that_stands() {
 }
 
 #[test]
+fn what_is_due_before_the_probe_waits_for_the_endpoint_and_what_is_due_later_for_its_time() {
+    let (event, endpoint) = (event(None), endpoint(&[]));
+    let last = delivery(pending(false), 1);
+    let DeliveryState::Pending { due_at, .. } = last.state else {
+        panic!("{last:?}");
+    };
+    let with = |breaker| {
+        let facts = Facts {
+            event: &event,
+            endpoint: &endpoint,
+            last: Some(&last),
+            outcome: None,
+            breaker,
+        };
+        explain(&facts).verdict
+    };
+    let second = chrono::TimeDelta::seconds(1);
+    let (since, probe_at) = (due_at - second, due_at + second);
+
+    let open = BreakerState::Open { since, probe_at };
+    assert_eq!(with(open), Verdict::Paused { since, probe_at });
+    let sooner = BreakerState::Open {
+        since,
+        probe_at: due_at - second,
+    };
+    assert_eq!(with(sooner), Verdict::Retrying { due_at });
+    let half_open = BreakerState::HalfOpen { since, room: 1 };
+    assert_eq!(with(half_open), Verdict::Retrying { due_at });
+}
+
+#[test]
 fn the_first_pattern_that_matches_is_named() {
     let event = event(None);
     let by = |patterns: &[&str]| Match::of(&event, &endpoint(patterns));
@@ -155,6 +187,7 @@ fn the_sentence_tells_what_the_receiver_said() {
             endpoint: &endpoint,
             last: Some(&last),
             outcome: Some(outcome),
+            breaker: BreakerState::Closed,
         };
         explain(&facts).sentence
     };

@@ -25,7 +25,7 @@ pub(in crate::http::api) struct ExplanationBody {
     event_id: EventId,
     #[schema(value_type = String)]
     webhook_endpoint_id: EndpointId,
-    /// `delivered`, `sending`, `due`, `retrying`, `held`, `exhausted`, `cancelled`, or, without a delivery,
+    /// `delivered`, `sending`, `due`, `retrying`, `paused`, `held`, `exhausted`, `cancelled`, or, without a delivery,
     /// `endpoint_is_newer`, `other_organization`, `no_pattern`, `not_subscribed_then`.
     #[schema(value_type = String, example = "retrying")]
     verdict: &'static str,
@@ -36,7 +36,8 @@ pub(in crate::http::api) struct ExplanationBody {
     /// The pattern that does; null where none does, and where the endpoint wants every type.
     #[schema(required, example = "invoice.*")]
     matched_by: Option<String>,
-    /// When the next attempt is due; null where none is.
+    /// When the next attempt is due; null where none is. With `paused`: when the endpoint is probed again, with the oldest
+    /// delivery that waits.
     #[schema(required, format = DateTime)]
     next_attempt_at: Option<String>,
     /// What the last attempt came to, such as `refused 503`; null where there was none.
@@ -52,6 +53,7 @@ impl From<&Why> for ExplanationBody {
         let explanation = &why.explanation;
         let next = match explanation.verdict {
             Verdict::Retrying { due_at } => Some(time::to_text(due_at)),
+            Verdict::Paused { probe_at, .. } => Some(time::to_text(probe_at)),
             Verdict::Delivered { .. }
             | Verdict::Sending
             | Verdict::Due

@@ -207,16 +207,16 @@ pub(super) async fn exports(visit: Visit) -> Shown {
 fn exports_table(exports: &[Export], now: DateTime<Utc>) -> Markup {
     html! {
         div.scroll { table {
-            thead { tr { th { "Export" } th { "Log of" } th { "State" } th.num { "Entries" } th { "Asked for" } th { "" } } }
+            thead { tr { th.wide { "Export" } th { "Log of" } th { "State" } th.num.wide { "Entries" } th.wide { "Asked for" } th { "" } } }
             tbody { @for export in exports { tr {
-                td { (id(export.id)) }
-                td { (Trail::of(export.organization)) }
+                td.wide { (id(export.id)) }
+                td { code.id { (Trail::of(export.organization)) } }
                 td { (export_badge(export.state)) }
-                td.num {
+                td.num.wide {
                     (number(export.entries))
                     @if let (Some(total), ExportState::Pending) = (export.total, export.state) { " of " (number(total)) }
                 }
-                td { (when(export.created_at, now)) }
+                td.wide { (when(export.created_at, now)) }
                 td { @if let Some(url) = download(export) { a href=(url) download { "Download " (export.format.as_str()) } } }
             } } }
         } }

@@ -99,7 +99,7 @@ pub(super) fn figures(summary: &Summary, now: chrono::DateTime<chrono::Utc>) -> 
             div {
                 dt { "Delivered" }
                 dd { (rate(taken, judged.len())) }
-                dd.soft { @if judged.is_empty() { "nothing sent yet" } @else { (of) " that ended" } }
+                dd.soft { @if judged.is_empty() { "none has ended yet" } @else { (of) " that ended" } }
             }
             div {
                 dt { "Receivers answer in" }

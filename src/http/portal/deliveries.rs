@@ -8,17 +8,19 @@ use super::door::{Shown, Visit, redirect};
 use super::endpoints::listing;
 use super::json_view::json;
 use super::parts::{
-    cancel_words, empty, id, millis_text, notice, outcome_badge, pager, short_link, state_badge,
-    state_name_badge, when,
+    cancel_words, empty, id, millis_text, notice, outcome_badge, pager, probe, short_link,
+    span_text, state_badge, state_name_badge, when,
 };
 use super::view::{Part, page, proof};
 use crate::app;
 use crate::domain::access::Permission;
 use crate::domain::attempt::{Answer, Outcome, RecordedAttempt};
+use crate::domain::breaker::BreakerState;
 use crate::domain::delivery::{Delivery, DeliveryFilter, DeliveryState, StateName};
-use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoint::{Endpoint, EndpointState};
 use crate::domain::id::DeliveryId;
 use crate::domain::invalid::Faults;
+use crate::domain::time::to_text;
 use crate::http::extract::{Extract, PathId, Query};
 
 pub(super) async fn list(visit: Visit) -> Shown {
@@ -86,7 +88,13 @@ pub(super) fn table(deliveries: &[Delivery], now: DateTime<Utc>) -> Markup {
 fn moment(delivery: &Delivery, now: DateTime<Utc>) -> Markup {
     match delivery.state {
         DeliveryState::Pending { leased: true, .. } => html! { "sending now" },
-        DeliveryState::Pending { due_at, .. } => html! { "due " (when(due_at, now)) },
+        DeliveryState::Pending { due_at, .. } if due_at > now => {
+            html! { "due " (when(due_at, now)) }
+        }
+        DeliveryState::Pending { due_at, .. } => {
+            let exact = to_text(due_at);
+            html! { "waiting for " time datetime=(exact) title={ "due " (exact) } { (span_text(now - due_at)) } }
+        }
         DeliveryState::Delivered { at }
         | DeliveryState::Exhausted { at }
         | DeliveryState::Cancelled { at, .. } => when(at, now),
@@ -103,6 +111,13 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let event = app::events::find(&visit.app, &visit.caller, delivery.event)
         .await
         .ok();
+    let standing = match &endpoint {
+        Some(endpoint) => Some((
+            endpoint.state,
+            app::endpoints::breaker(&visit.app, endpoint).await?,
+        )),
+        None => None,
+    };
     let now = visit.app.clock().now();
     let done = notice(
         &visit.query,
@@ -122,17 +137,11 @@ pub(super) async fn show(visit: Visit) -> Shown {
         }
         section #live data-live=[matches!(delivery.state, DeliveryState::Pending { .. }).then_some("2000")] {
             h2 { "Attempts" }
-            @if attempts.is_empty() { (empty("Not tried yet", &html! { p { (moment(&delivery, now)) } })) }
+            @if attempts.is_empty() { p.soft { "Not tried yet." } }
             ol.timeline {
                 @for attempt in &attempts { li { (attempt_view(attempt, attempts.len(), now)) } }
                 @if let DeliveryState::Pending { due_at, leased: false } = delivery.state {
-                    li.next {
-                        @if due_at > now {
-                            p { "Next attempt " (when(due_at, now)) }
-                        } @else {
-                            p { "Due " (when(due_at, now)) ": the endpoint is busy, or left alone while it only fails." }
-                        }
-                    }
+                    li.next { (next_step(due_at, standing, now)) }
                 }
             }
         }
@@ -144,6 +153,27 @@ pub(super) async fn show(visit: Visit) -> Shown {
         }
     };
     page(&visit, Part::Deliveries, "Delivery", &content)
+}
+
+/// What comes next for a delivery that waits, by how its endpoint stands.
+fn next_step(
+    due_at: DateTime<Utc>,
+    standing: Option<(EndpointState, BreakerState)>,
+    now: DateTime<Utc>,
+) -> Markup {
+    html! {
+        @match standing {
+            Some((EndpointState::Disabled(_), _)) => p { "It is held: the endpoint is disabled, and it is sent when that is enabled." },
+            Some((_, BreakerState::Open { since, probe_at })) if due_at <= probe_at => p {
+                "It waits for the endpoint to recover. " (probe(since, probe_at, now))
+            },
+            _ if due_at > now => p { "Next attempt " (when(due_at, now)) },
+            Some((_, BreakerState::HalfOpen { .. })) => p {
+                "It waits for its turn: the endpoint has answered again, and is sent more and more."
+            },
+            _ => p { "It was due " (when(due_at, now)) " and waits for its turn: the endpoint is busy." },
+        }
+    }
 }
 
 fn facts(delivery: &Delivery, endpoint: Option<&Endpoint>, now: DateTime<Utc>) -> Markup {

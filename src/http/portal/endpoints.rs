@@ -12,11 +12,12 @@ use maud::{Markup, html};
 use super::charts::{figures, ticks};
 use super::deliveries::table as deliveries_table;
 use super::door::{Shown, Visit, redirect};
-use super::parts::{empty, endpoint_badge, id, notice, pager, when};
+use super::parts::{Tone, badge, empty, endpoint_badge, id, notice, pager, probe, when};
 use super::view::{Part, page, proof};
 use crate::app;
 use crate::app::endpoints::Rotation;
 use crate::domain::access::Permission;
+use crate::domain::breaker::BreakerState;
 use crate::domain::delivery::DeliveryFilter;
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointChange, EndpointState};
 use crate::domain::id::EndpointId;
@@ -91,13 +92,13 @@ pub(super) async fn list(visit: Visit) -> Shown {
         @if endpoints.items.is_empty() { (none_yet()) }
         @else {
             div.scroll { table {
-                thead { tr { th { "URL" } th { "State" } th { "Wants" } th.wide { "Description" } th { "Created" } } }
+                thead { tr { th { "URL" } th { "State" } th.wide { "Wants" } th.wide { "Description" } th.wide { "Created" } } }
                 tbody { @for endpoint in &endpoints.items { tr {
                     td { a.url href={ "/portal/endpoints/" (endpoint.id) } { (endpoint.url) } }
                     td { (endpoint_badge(endpoint)) }
-                    td { (patterns(endpoint)) }
+                    td.wide { (patterns(endpoint)) }
                     td.wide { (endpoint.description) }
-                    td { (when(endpoint.created_at, now)) }
+                    td.wide { (when(endpoint.created_at, now)) }
                 } } }
             } }
         }
@@ -144,11 +145,15 @@ async fn show_with(visit: &Visit, wanted: EndpointId, reveal: bool) -> Shown {
     };
     let recent = app::deliveries::list(&visit.app, &visit.caller, &filter, &first_page()).await?;
     let recent = recent.items;
+    let breaker = app::endpoints::breaker(&visit.app, &endpoint).await?;
     let now = visit.app.clock().now();
     let content = html! {
         p.crumbs { a href="/portal/endpoints" { "Endpoints" } }
         h1.url { (endpoint.url) }
         p { (endpoint_badge(&endpoint)) " " (health(&endpoint, now)) }
+        @if let (true, BreakerState::Open { since, probe_at }) = (endpoint.is_enabled(), breaker) {
+            p { (badge(Tone::Waiting, "paused")) " " (probe(since, probe_at, now)) " What is owed to it waits." }
+        }
         (notice(&visit.query, &NOTICES))
         (facts(&endpoint, now))
         @if visit.caller.may(Permission::EndpointsWrite) { (buttons(visit, &endpoint)) }

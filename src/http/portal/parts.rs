@@ -106,6 +106,14 @@ pub(super) fn when(time: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
     html! { time datetime=(exact) title=(exact) { (relative(time, now)) } }
 }
 
+/// Since when an endpoint is left alone, and when it is tried again.
+pub(super) fn probe(since: DateTime<Utc>, at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    html! {
+        "The endpoint has been left alone since " (when(since, now)) "; it is probed again "
+        @if at > now { (when(at, now)) "." } @else { "any moment." }
+    }
+}
+
 /// `3 min ago`, `in 2 h`.
 fn relative(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let distance = now - time;

@@ -46,13 +46,13 @@ pub(super) async fn show(visit: Visit) -> Shown {
 fn keys_table(keys: &[ApiKey], now: chrono::DateTime<chrono::Utc>) -> Markup {
     html! {
         div.scroll { table {
-            thead { tr { th { "Name" } th { "Key" } th { "May" } th { "State" } th { "Created" } } }
+            thead { tr { th { "Name" } th { "Key" } th { "May" } th { "State" } th.wide { "Created" } } }
             tbody { @for key in keys { tr {
                 td { (key.name) }
                 td { code { (key.hint) } }
                 td { @for permission in &key.permissions { code.tag { (permission) } " " } }
                 td { @if key.revoked_at.is_some() { (badge(Tone::Plain, "revoked")) } @else { (badge(Tone::Good, "valid")) } }
-                td { (when(key.created_at, now)) }
+                td.wide { (when(key.created_at, now)) }
             } } }
         } }
     }
@@ -64,12 +64,12 @@ fn organizations_table(
 ) -> Markup {
     html! {
         div.scroll { table {
-            thead { tr { th { "Name" } th { "Id" } th { "External id" } th { "Created" } } }
+            thead { tr { th { "Name" } th { "Id" } th.wide { "External id" } th.wide { "Created" } } }
             tbody { @for organization in organizations { tr {
                 td { a.name href={ "/portal/audit?trail=" (organization.id) } { (organization.name) } }
                 td { (id(organization.id)) }
-                td { (organization.external_id.as_deref().unwrap_or("–")) }
-                td { (when(organization.created_at, now)) }
+                td.wide { (organization.external_id.as_deref().unwrap_or("–")) }
+                td.wide { (when(organization.created_at, now)) }
             } } }
         } }
     }

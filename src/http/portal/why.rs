@@ -4,7 +4,7 @@ use actix_web::dev::Payload;
 use maud::html;
 
 use super::door::{Shown, Visit};
-use super::parts::{Tone, badge, endpoint_badge, id, short_link, state_badge, when};
+use super::parts::{Tone, badge, endpoint_badge, id, probe, short_link, state_badge, when};
 use super::view::{Part, page};
 use crate::app;
 use crate::app::why::Why;
@@ -43,14 +43,15 @@ pub(super) async fn show(visit: Visit) -> Shown {
             (badge(tone(&explanation.verdict), &explanation.verdict.as_str().replace('_', " ")))
             " " (explanation.sentence)
             @if let Verdict::Retrying { due_at } = explanation.verdict { " Next attempt " (when(due_at, now)) "." }
+            @if let Verdict::Paused { since, probe_at } = explanation.verdict { " " (probe(since, probe_at, now)) }
         }
         ol.reasons {
             li { strong { "The event" } " is " code { (event.event_type) } ", recorded " (when(event.id.time(), now)) ". " (id(event.id)) }
             li {
                 strong { "The endpoint" } " is " a.url href={ "/portal/endpoints/" (endpoint.id) } { (endpoint.url) }
-                " " (endpoint_badge(&endpoint)) ", created " (when(endpoint.created_at, now))
+                ", created " (when(endpoint.created_at, now))
                 @if endpoint.updated_at != endpoint.created_at { ", last changed " (when(endpoint.updated_at, now)) }
-                "."
+                ". " (endpoint_badge(&endpoint))
             }
             li { strong { "Match, as the endpoint is now: " } (matched(&explanation.matched)) }
             li {
@@ -74,9 +75,11 @@ pub(super) async fn show(visit: Visit) -> Shown {
 const fn tone(verdict: &Verdict) -> Tone {
     match verdict {
         Verdict::Delivered { .. } => Tone::Good,
-        Verdict::Sending | Verdict::Due | Verdict::Retrying { .. } | Verdict::Held { .. } => {
-            Tone::Waiting
-        }
+        Verdict::Sending
+        | Verdict::Due
+        | Verdict::Retrying { .. }
+        | Verdict::Paused { .. }
+        | Verdict::Held { .. } => Tone::Waiting,
         Verdict::Exhausted { .. } => Tone::Bad,
         Verdict::Cancelled { .. }
         | Verdict::EndpointIsNewer

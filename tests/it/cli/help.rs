@@ -31,6 +31,7 @@ async fn every_command_explains_itself() {
         ("events publish", "Examples:"),
         ("events tail", "--no-follow"),
         ("receive", "--fail-first"),
+        ("demo", "one flaky, one dead"),
         ("bench", "Without --url a private platform"),
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Visitor;
 use crate::harness::{Receiver, TestPlatform, minutes};
 
 async fn why(platform: &TestPlatform, event: &Value, endpoint: &Value) -> Value {
@@ -58,4 +59,53 @@ async fn an_event_that_went_nowhere_is_explained_too() {
     let path = format!("/events/{}/why", event["id"].as_str().unwrap());
     let faults = platform.client().get(&path).await.faults();
     assert_eq!(faults, [("endpoint".to_owned(), "required".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_whose_endpoint_is_left_alone_says_so_and_when_that_is_probed() {
+    let platform = TestPlatform::usual().await;
+    let receiver = Receiver::answering([500]).await;
+    let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
+    let events = vec![json!({ "event": "a", "data": {} }); 60];
+    let published = platform
+        .client()
+        .post("/events/batch", &json!({ "events": events }))
+        .await
+        .expect(201);
+    platform.dispatch_due().await;
+    let last = published["data"].as_array().unwrap().last().unwrap();
+    let path = format!(
+        "/webhook_endpoints/{}/health",
+        endpoint["id"].as_str().unwrap()
+    );
+    let health = platform.client().get(&path).await.expect(200);
+
+    let paused = why(&platform, last, &endpoint).await;
+    let delivery = platform.delivery_of(last).await;
+    let mut visitor = Visitor::operator(&platform).await;
+    let page = visitor
+        .get(&format!(
+            "/portal/deliveries/{}",
+            delivery["id"].as_str().unwrap()
+        ))
+        .await;
+
+    assert_eq!(delivery["attempts"], 0);
+    assert_eq!(paused["verdict"], "paused", "{paused}");
+    let probe_at = health["breaker"]["probe_at"].as_str().unwrap();
+    assert_eq!(paused["next_attempt_at"], probe_at);
+    let text = page.text;
+    assert!(
+        text.contains("It waits for the endpoint to recover"),
+        "{text}"
+    );
+    assert!(text.contains(probe_at), "{text}");
+
+    // once it is well again, what was left is sent, and nothing waits for a probe any more
+    receiver.answer_now([200]);
+    platform.dispatch_after(minutes(1)).await;
+    assert_eq!(
+        why(&platform, last, &endpoint).await["verdict"],
+        "delivered"
+    );
 }
