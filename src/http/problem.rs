@@ -107,6 +107,15 @@ impl Code {
     pub fn status(self) -> StatusCode {
         self.answer().0
     }
+
+    /// Seconds after which a refused caller may come back; `None` where coming back changes nothing.
+    fn retry_after(self) -> Option<&'static str> {
+        let passes = matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        passes.then_some(RETRY_AFTER_SECONDS)
+    }
 }
 
 /// A failure on its way to the caller.
@@ -249,11 +258,8 @@ impl Problem {
         }
         let status = self.code.status();
         let mut response = HttpResponse::build(status);
-        if matches!(
-            status,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-        ) {
-            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.code.retry_after() {
+            response.insert_header((RETRY_AFTER, seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));

@@ -56,14 +56,13 @@ impl<P: Required> Extract for Authorized<P> {
         let Some(key) = bearer(request.headers()) else {
             return Err(Problem::of(Code::Unauthorized));
         };
-        let throttle = request.app_data::<Data<Throttle>>();
         let Some(caller) = app::api_keys::authenticate(&app, key).await? else {
-            let guesses = throttle.is_some_and(|throttle| throttle.wrong_key(peer(request)));
-            return Err(Problem::of(match guesses {
+            return Err(Problem::of(match guesses(request) {
                 true => Code::RateLimitExceeded,
                 false => Code::Unauthorized,
             }));
         };
+        let throttle = request.app_data::<Data<Throttle>>();
         let counted = throttle.zip(caller.api_key());
         match counted.and_then(|(throttle, key)| throttle.request(key)) {
             None => {}
@@ -83,6 +82,12 @@ impl<P: Required> Extract for Authorized<P> {
             permission: PhantomData,
         })
     }
+}
+
+/// Counts a wrong key against its sender's address; answers whether the sender should stop guessing.
+pub(in crate::http) fn guesses(request: &HttpRequest) -> bool {
+    let throttle = request.app_data::<Data<Throttle>>();
+    throttle.is_some_and(|throttle| throttle.wrong_key(peer(request)))
 }
 
 /// The other end of the connection: a proxy in front hides who is behind it.

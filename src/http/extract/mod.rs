@@ -17,7 +17,7 @@ mod signed;
 pub(super) use argument::{Extract, Open};
 pub(super) use authorized::{
     Admin, AuditRead, AuditWrite, Authorized, EndpointsRead, EndpointsWrite, EventsRead,
-    EventsWrite, origin,
+    EventsWrite, guesses, origin,
 };
 pub(super) use body::{Body, BodyLimits};
 pub(super) use form::Form;

@@ -1,7 +1,8 @@
 //! Coming in and going out.
 //!
 //! Invariant: the key is read from the form and kept nowhere; what the browser gets is a pass that was made a moment
-//! ago. A link is opened by a button and not by being looked at, because mail scanners look at links.
+//! ago. A wrong key counts against its address as it does at the API; a right one is let in whatever was counted. A link
+//! is opened by a button and not by being looked at, because mail scanners look at links.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use super::door::{Shown, Stranger, Visit, enter, inside, is_secure, redirect, re
 use super::view::{hidden_proof, open_page};
 use crate::app;
 use crate::domain::portal::{Pass, SESSION_FOR};
-use crate::http::extract::{Query, origin};
+use crate::http::extract::{Query, guesses, origin};
+use crate::http::problem::{Code, Problem};
 
 /// How long a form may be looked at before it is sent.
 const FORM_FOR: Duration = Duration::from_secs(3600);
@@ -38,6 +40,11 @@ pub(super) async fn sign_in(stranger: Stranger) -> Shown {
     let origin = origin(&stranger.request);
     match app::portal::sign_in(&stranger.app, key, origin).await? {
         Some((pass, _session)) => come_in(&stranger, &pass, next).await,
+        None if guesses(&stranger.request) => {
+            let message =
+                "Too many wrong keys came from your address. Wait a moment, then try again.";
+            Err(Problem::new(Code::RateLimitExceeded, message))
+        }
         None => {
             let fault = "That is no admin key of this server, or it was revoked.";
             let mut answer = ask(&stranger, next, Some(fault));

@@ -5,7 +5,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{ContentType, HeaderValue, RETRY_AFTER};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
@@ -105,6 +105,7 @@ pub(super) fn problem(told: Told) -> HttpResponse {
         status,
         message,
         faults,
+        retry_after,
     } = told;
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
@@ -121,7 +122,12 @@ pub(super) fn problem(told: Told) -> HttpResponse {
             p { a href="/portal" { "To the overview" } }
         }
     };
-    answer(status, &document(title, &body))
+    let mut answer = answer(status, &document(title, &body));
+    if let Some(seconds) = retry_after {
+        let seconds = HeaderValue::from_static(seconds);
+        answer.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    answer
 }
 
 /// The field that shows whose form it is.

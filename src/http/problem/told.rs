@@ -16,6 +16,8 @@ pub(in crate::http) struct Told {
     pub(in crate::http) message: String,
     /// What is wrong with the input, one sentence each.
     pub(in crate::http) faults: Vec<String>,
+    /// Seconds after which it may be tried again.
+    pub(in crate::http) retry_after: Option<&'static str>,
 }
 
 impl Problem {
@@ -34,6 +36,7 @@ impl Problem {
             status: self.code.status(),
             message,
             faults: faults.collect(),
+            retry_after: self.code.retry_after(),
         }
     }
 }

@@ -82,12 +82,51 @@ impl Browser {
             .await
     }
 
+    /// Commands the browser itself, beneath its pages.
+    async fn devtools(&self, name: &str, params: Value) {
+        let command = json!({ "cmd": name, "params": params });
+        self.command("goog/cdp/execute", command).await;
+    }
+
     /// Turns scripts of pages off.
     pub(super) async fn without_scripts(&self) {
-        let off = json!({
-            "cmd": "Emulation.setScriptExecutionDisabled", "params": { "value": true },
-        });
-        self.command("goog/cdp/execute", off).await;
+        let off = json!({ "value": true });
+        self.devtools("Emulation.setScriptExecutionDisabled", off)
+            .await;
+    }
+
+    /// Runs a script of the test's own in every page, before what the page brings.
+    pub(super) async fn before_scripts(&self, script: &str) {
+        let source = json!({ "source": script });
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", source)
+            .await;
+    }
+
+    /// Lets pages do what their content security policy forbids.
+    pub(super) async fn ignoring_policies(&self) {
+        self.devtools("Page.setBypassCSP", json!({ "enabled": true }))
+            .await;
+    }
+
+    /// Forgets every cookie.
+    pub(super) async fn forget_cookies(&self) {
+        self.devtools("Network.clearBrowserCookies", json!({}))
+            .await;
+    }
+
+    /// Waits until another page is there, which has no such element.
+    pub(super) async fn leaves(&self, css: &str) {
+        let script = format!(
+            "return document.readyState === 'complete' && !document.querySelector('{css}')"
+        );
+        let path = format!("/session/{}/execute/sync", self.session);
+        let body = json!({ "script": script, "args": [] });
+        // While the page changes there may be none to ask.
+        eventually("another page", async || {
+            let reply = self.client.post(&path, &body).await;
+            (reply.json()["value"] == true).then_some(())
+        })
+        .await;
     }
 
     async fn element(&self, css: &str) -> String {

@@ -2,9 +2,12 @@
 
 mod browser;
 mod driver;
+mod hostile;
 mod organizations;
 mod pages;
+mod plant;
 mod sessions;
+mod strings;
 mod visitor;
 mod why;
 

