@@ -5,6 +5,7 @@ mod config;
 mod events;
 mod help;
 mod keys;
+mod replays;
 
 /// Wrong usage, as clap says it.
 const USAGE: i32 = 2;

@@ -1,7 +1,6 @@
 //! Bulk replays: what has failed, what an endpoint has not got, and everything again, made at a rate.
 
 use serde_json::{Value, json};
-use tidings::upkeep::replays;
 
 use crate::harness::{Receiver, TestPlatform, hours, seconds};
 
@@ -31,14 +30,6 @@ async fn create(platform: &TestPlatform, endpoint: &Value, scope: &str, rate: u3
     platform.client().post("/replays", &body).await.expect(201)
 }
 
-/// What upkeep does of itself on a running server.
-async fn make_due(platform: &TestPlatform) {
-    let parts = platform.parts();
-    replays::make_due(&parts.store, &platform.clock, &parts.handoff)
-        .await
-        .unwrap();
-}
-
 async fn shown(platform: &TestPlatform, replay: &Value) -> Value {
     let path = format!("/replays/{}", text(replay));
     platform.client().get(&path).await.expect(200)
@@ -48,7 +39,7 @@ async fn shown(platform: &TestPlatform, replay: &Value) -> Value {
 async fn made(platform: &TestPlatform, endpoint: &Value, scope: &str) -> Value {
     let replay = create(platform, endpoint, scope, 1_000).await;
     for _ in 0..20 {
-        make_due(platform).await;
+        platform.make_replays().await;
         platform.clock.advance(seconds(1));
     }
     shown(platform, &replay).await
@@ -192,7 +183,7 @@ async fn a_replay_keeps_to_its_rate_and_its_range() {
     for _ in 0..11 {
         // however often it is looked, at one moment no more is made
         for _ in 0..3 {
-            make_due(&platform).await;
+            platform.make_replays().await;
         }
         made.push(shown(&platform, &replay).await["made"].as_u64().unwrap());
         platform
@@ -202,7 +193,7 @@ async fn a_replay_keeps_to_its_rate_and_its_range() {
 
     assert_eq!(made, [5, 5, 10, 10, 15, 15, 20, 20, 24, 24, 24]);
     assert_eq!(replay["total"], ids.len());
-    make_due(&platform).await;
+    platform.make_replays().await;
     assert_eq!(shown(&platform, &replay).await["state"], "completed");
     assert_eq!(platform.deliveries("state=pending").await.len(), 24);
 }
@@ -213,13 +204,13 @@ async fn a_cancelled_replay_makes_nothing_more_and_keeps_what_it_has_made() {
     let receiver = Receiver::answering([500]).await;
     let (endpoint, _) = failed(&platform, &receiver, 12).await;
     let replay = create(&platform, &endpoint, "failed", 10).await;
-    make_due(&platform).await;
+    platform.make_replays().await;
     let running = shown(&platform, &replay).await;
 
     let path = format!("/replays/{}/cancel", text(&replay));
     let cancelled = platform.client().post(&path, &json!({})).await.expect(200);
     platform.clock.advance(hours(1));
-    make_due(&platform).await;
+    platform.make_replays().await;
     let again = platform.client().post(&path, &json!({})).await.expect(200);
 
     assert_eq!(running["state"], "running");
@@ -260,7 +251,7 @@ async fn a_replay_ends_with_its_endpoint() {
         }
         exhaust(&platform).await;
         let replay = create(&platform, &endpoint, "failed", 10).await;
-        make_due(&platform).await;
+        platform.make_replays().await;
 
         let path = format!("/webhook_endpoints/{}", text(&endpoint));
         if word == "deleted" {
@@ -270,7 +261,7 @@ async fn a_replay_ends_with_its_endpoint() {
             platform.client().patch(&path, &change).await.expect(200);
         }
         platform.clock.advance(seconds(1));
-        make_due(&platform).await;
+        platform.make_replays().await;
 
         let replay = shown(&platform, &replay).await;
         assert_eq!(
@@ -296,11 +287,9 @@ async fn two_servers_at_one_replay_make_each_delivery_once() {
     let replay = create(&platform, &endpoint, "failed", 20).await;
 
     for _ in 0..4 {
-        let parts = other.parts();
-        let there = replays::make_due(&parts.store, &platform.clock, &parts.handoff);
-        let (_, there) = tokio::join!(make_due(&platform), there);
-        there.unwrap();
+        tokio::join!(platform.make_replays(), other.make_replays());
         platform.clock.advance(seconds(1));
+        other.clock.advance(seconds(1));
     }
 
     let owed = platform.deliveries("state=pending").await;
@@ -335,9 +324,9 @@ async fn what_was_received_meanwhile_failed_twice_or_is_gone_is_not_sent_for_tha
         .unwrap();
     let before = receiver.requests().len();
 
-    make_due(&platform).await;
+    platform.make_replays().await;
     platform.clock.advance(seconds(1));
-    make_due(&platform).await;
+    platform.make_replays().await;
     platform.dispatch_due().await;
 
     let mut sent = receiver.webhook_ids().split_off(before);

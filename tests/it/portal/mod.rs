@@ -4,6 +4,7 @@ mod browser;
 mod driver;
 mod organizations;
 mod pages;
+mod replays;
 mod sessions;
 mod visitor;
 mod why;
