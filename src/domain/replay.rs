@@ -64,6 +64,17 @@ pub struct Standing {
     pub last: Option<DeliveryId>,
 }
 
+impl Standing {
+    /// Of an event that was never sent to the endpoint.
+    pub const NEW: Self = Self {
+        is_kept: true,
+        is_pending: false,
+        is_delivered: false,
+        failed: None,
+        last: None,
+    };
+}
+
 /// Where a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayState {
@@ -239,13 +250,7 @@ mod tests {
     use super::*;
     use crate::domain::time::from_millis;
 
-    const NEW: Standing = Standing {
-        is_kept: true,
-        is_pending: false,
-        is_delivered: false,
-        failed: None,
-        last: None,
-    };
+    const NEW: Standing = Standing::NEW;
 
     fn failed() -> Standing {
         let delivery = Some(DeliveryId::at(1, 1));

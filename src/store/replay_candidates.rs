@@ -4,11 +4,11 @@
 //! their failed deliveries. One statement looks at a bounded number of rows, however few of them are sent. Only reads;
 //! whoever makes deliveries asks again under the environment's lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Timestamptz, Uuid};
+use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz, Uuid};
 use diesel_async::RunQueryDsl;
 
 use super::columns::RawId;
@@ -193,76 +193,96 @@ async fn published(
 }
 
 #[derive(QueryableByName)]
-struct StandingRow {
+struct DeliveryRow {
+    #[diesel(sql_type = Uuid)]
+    id: DeliveryId,
     #[diesel(sql_type = Uuid)]
     event_id: EventId,
+    #[diesel(sql_type = Text)]
+    state: String,
     #[diesel(sql_type = Bool)]
-    kept: bool,
-    #[diesel(sql_type = Bool)]
-    pending: bool,
-    #[diesel(sql_type = Bool)]
-    delivered: bool,
-    #[diesel(sql_type = Nullable<Uuid>)]
-    failed: Option<DeliveryId>,
-    #[diesel(sql_type = Nullable<Uuid>)]
-    last: Option<DeliveryId>,
+    failed_before: bool,
+}
+
+#[derive(QueryableByName)]
+struct Kept {
+    #[diesel(sql_type = Uuid)]
+    event_id: EventId,
 }
 
 /// Where the candidates stand with the endpoint.
 ///
-/// Shape: look-ups by key, one by one: see ADR 8.
+/// Shape: one look-up for each event, and one for each millisecond of theirs, because the ids of a millisecond's
+/// deliveries do not tell their events apart. Single look-ups: see ADR 8.
 async fn standings(
     conn: &mut Conn,
     search: &Search<'_>,
     candidates: &[Candidate],
 ) -> Result<HashMap<EventId, Standing>, StoreError> {
-    let mut ids: Vec<EventId> = candidates.iter().map(|candidate| candidate.event).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
+    let mut standings = kept(conn, search, candidates).await?;
+    for row in deliveries(conn, search, standings.keys()).await? {
+        let Some(standing) = standings.get_mut(&row.event_id) else {
+            continue;
+        };
+        standing.is_pending |= row.state == "pending";
+        standing.is_delivered |= row.state == "delivered";
+        if row.failed_before {
+            standing.failed = standing.failed.max(Some(row.id));
+        }
+        if row.state != "pending" {
+            standing.last = standing.last.max(Some(row.id));
+        }
     }
-    let (first, last): (Vec<DeliveryId>, Vec<DeliveryId>) = ids
-        .iter()
+    Ok(standings)
+}
+
+/// The events that are still there, as if none had a delivery.
+async fn kept(
+    conn: &mut Conn,
+    search: &Search<'_>,
+    candidates: &[Candidate],
+) -> Result<HashMap<EventId, Standing>, StoreError> {
+    let wanted: BTreeSet<EventId> = candidates.iter().map(|candidate| candidate.event).collect();
+    let kept: Vec<Kept> = diesel::sql_query(
+        "SELECT wanted.event_id FROM unnest((SELECT $2)) AS wanted (event_id) CROSS JOIN LATERAL \
+         (SELECT FROM events WHERE environment_id = $1 AND events.id = wanted.event_id LIMIT 1) AS kept",
+    )
+    .bind::<Uuid, _>(search.endpoint.environment)
+    .bind::<Array<Uuid>, _>(wanted.into_iter().collect::<Vec<_>>())
+    .load(conn)
+    .await?;
+    Ok(kept
+        .into_iter()
+        .map(|row| (row.event_id, Standing::NEW))
+        .collect())
+}
+
+/// Every delivery to the endpoint of a millisecond in which one of the events was published.
+async fn deliveries(
+    conn: &mut Conn,
+    search: &Search<'_>,
+    events: impl Iterator<Item = &EventId>,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    let spans: BTreeSet<_> = events
         .map(|&event| DeliveryId::range_for_event(event))
-        .unzip();
-    let rows: Vec<StandingRow> = diesel::sql_query(
-        "SELECT wanted.event_id, kept.found IS NOT NULL AS kept, owed.found IS NOT NULL AS pending, \
-                done.found IS NOT NULL AS delivered, failed.id AS failed, ended.id AS last \
-         FROM unnest((SELECT $3), (SELECT $4), (SELECT $5)) AS wanted (event_id, first, last) \
-         LEFT JOIN LATERAL (SELECT true AS found FROM events WHERE environment_id = $1 \
-              AND events.id = wanted.event_id LIMIT 1) AS kept ON true \
-         LEFT JOIN LATERAL (SELECT true AS found FROM outbox WHERE environment_id = $1 \
-              AND outbox.id BETWEEN wanted.first AND wanted.last AND outbox.event_id = wanted.event_id \
-              AND endpoint_id = $2 LIMIT 1) AS owed ON true \
-         LEFT JOIN LATERAL (SELECT true AS found FROM deliveries WHERE environment_id = $1 AND endpoint_id = $2 \
-              AND deliveries.id BETWEEN wanted.first AND wanted.last AND deliveries.event_id = wanted.event_id \
-              AND state = 'delivered' LIMIT 1) AS done ON true \
-         LEFT JOIN LATERAL (SELECT id FROM deliveries WHERE environment_id = $1 AND endpoint_id = $2 \
-              AND deliveries.id BETWEEN wanted.first AND wanted.last AND deliveries.event_id = wanted.event_id \
-              AND state <> 'delivered' AND (state = 'exhausted' OR reason = 'event_expired') AND created_at < $6 \
-              ORDER BY id DESC LIMIT 1) AS failed ON true \
-         LEFT JOIN LATERAL (SELECT id FROM deliveries WHERE environment_id = $1 AND endpoint_id = $2 \
-              AND deliveries.id BETWEEN wanted.first AND wanted.last AND deliveries.event_id = wanted.event_id \
-              ORDER BY id DESC LIMIT 1) AS ended ON true",
+        .collect();
+    let (first, last): (Vec<DeliveryId>, Vec<DeliveryId>) = spans.into_iter().unzip();
+    let rows = diesel::sql_query(
+        "SELECT found.id, found.event_id, found.state, found.failed_before \
+         FROM unnest((SELECT $3), (SELECT $4)) AS span (first, last) CROSS JOIN LATERAL \
+         ((SELECT id, event_id, 'pending' AS state, false AS failed_before FROM outbox \
+           WHERE environment_id = $1 AND id BETWEEN span.first AND span.last AND endpoint_id = $2 OFFSET 0) \
+          UNION ALL \
+          (SELECT id, event_id, state, (state = 'exhausted' OR coalesce(reason = 'event_expired', false)) \
+                  AND created_at < $5 AS failed_before FROM deliveries \
+           WHERE environment_id = $1 AND endpoint_id = $2 AND id BETWEEN span.first AND span.last OFFSET 0)) AS found",
     )
     .bind::<Uuid, _>(search.endpoint.environment)
     .bind::<Uuid, _>(search.endpoint.id)
-    .bind::<Array<Uuid>, _>(ids)
     .bind::<Array<Uuid>, _>(first)
     .bind::<Array<Uuid>, _>(last)
     .bind::<Timestamptz, _>(search.asked_at)
     .load(conn)
     .await?;
-    let standing = |row: StandingRow| Standing {
-        is_kept: row.kept,
-        is_pending: row.pending,
-        is_delivered: row.delivered,
-        failed: row.failed,
-        last: row.last,
-    };
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.event_id, standing(row)))
-        .collect())
+    Ok(rows)
 }

@@ -216,6 +216,7 @@ fn inputs(fields: &Fields, endpoints: &[Endpoint]) -> Markup {
 fn counted(count: ReplayCount) -> Markup {
     html! {
         @if count.count == 0 && !count.at_least { "There is nothing to send." }
+        @else if count.count == 0 { "Counting takes longer than a second." }
         @else { "This makes " strong { (total(count)) } @if count.count == 1 && !count.at_least { " delivery." } @else { " deliveries." } }
     }
 }

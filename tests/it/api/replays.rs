@@ -42,7 +42,8 @@ async fn a_replay_that_makes_no_sense_is_refused() {
     let to_come = json!({
         "webhook_endpoint_id": endpoint["id"], "scope": "all", "range_start": "2100-01-01T00:00:00Z",
     });
-    let unknown = json!({ "webhook_endpoint_id": endpoint["id"], "scope": "all", "since": EPOCH });
+    let mut unknown = asked(&endpoint, "all", 1);
+    unknown["until"] = json!(EPOCH);
 
     for path in ["/replays", "/replays/preview"] {
         let reply = platform.client().post(path, &to_come).await;

@@ -146,7 +146,11 @@ async fn a_new_endpoint_gets_what_it_wants_of_the_past_and_has_not_got() {
     let since = of("a.c", Some(&acme)).await;
     platform.dispatch_due().await;
     let before = receiver.requests().len();
+    let samples =
+        json!({ "endpoint_url": receiver.url_of("/samples"), "events": ["webhook_endpoint.*"] });
+    let samples = platform.register(samples).await;
 
+    assert_eq!(previewed(&platform, &samples, "all").await, 0);
     let counts = [
         previewed(&platform, &new, "failed").await,
         previewed(&platform, &new, "missing").await,

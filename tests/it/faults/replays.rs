@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::process::{Receiver, Server, Site, eventually, seconds};
 
-const EVENTS: u64 = 60;
-/// Slow enough to be killed in between: three seconds for all of them.
-const RATE: u64 = 20;
+const EVENTS: u64 = 40;
+/// Slow enough to be killed in between: five seconds for all of them.
+const RATE: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_goes_on_after_the_server_was_killed_and_makes_each_delivery_once() {
