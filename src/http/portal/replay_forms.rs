@@ -144,14 +144,16 @@ fn messages(faults: Vec<Invalid>) -> Vec<String> {
 
 /// What a refused form says; a failure of the platform itself is not the form's.
 fn refused(error: AppError) -> Result<Vec<String>, AppError> {
-    match error {
-        AppError::Invalid(_) => Ok(vec!["The range begins in the future.".to_owned()]),
-        AppError::EndpointDisabled { .. } => Ok(vec![
-            "The endpoint is disabled. Enable it first.".to_owned(),
-        ]),
-        AppError::LimitReached { .. } => Ok(vec![error.to_string()]),
-        other => Err(other),
-    }
+    let words = if matches!(error, AppError::Invalid(_)) {
+        "The range begins in the future.".to_owned()
+    } else if matches!(error, AppError::EndpointDisabled { .. }) {
+        "The endpoint is disabled. Enable it first.".to_owned()
+    } else if matches!(error, AppError::LimitReached { .. }) {
+        error.to_string()
+    } else {
+        return Err(error);
+    };
+    Ok(vec![words])
 }
 
 async fn form(visit: &Visit, fields: &Fields, told: &Told) -> Result<Markup, Problem> {
