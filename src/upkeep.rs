@@ -17,8 +17,8 @@ use crate::domain::time::{Clock, millis};
 use crate::store::leader::{self, Duty};
 use crate::store::outbox::Cancelled;
 use crate::store::{
-    Conn, Store, StoreError, audit_entries, audit_exports, environments, idempotency, installation,
-    outbox, partitions, retention,
+    self, Conn, Store, StoreError, audit_entries, audit_exports, environments, idempotency,
+    installation, outbox, partitions, retention,
 };
 
 pub mod audit_retention;
@@ -26,6 +26,7 @@ pub mod checkpoints;
 pub mod exports;
 mod put_off;
 pub mod redactions;
+pub mod replays;
 
 /// How often upkeep looks.
 const ROUND: Duration = Duration::from_secs(60);
@@ -37,6 +38,8 @@ const CLOCK_SKEW_MAX: TimeDelta = TimeDelta::seconds(5);
 const BITE: i64 = 1_000;
 /// Statements of one step in one round.
 const BITES_MAX: usize = 200;
+/// How long replays are shown that have ended.
+const REPLAYS_FOR: TimeDelta = TimeDelta::days(90);
 /// How long the file of an export is kept.
 const EXPORTS_FOR: TimeDelta = TimeDelta::days(7);
 /// Exports that one statement expires.
@@ -170,7 +173,7 @@ pub async fn drop_partitions(
     Ok(())
 }
 
-/// Deletes idempotency keys and cancels deliveries that will not be sent.
+/// Deletes idempotency keys and old replays, and cancels deliveries that will not be sent.
 pub async fn sweep(
     store: &Store,
     clock: &Clock,
@@ -185,6 +188,8 @@ pub async fn sweep(
                 break;
             }
         }
+        let before = now - REPLAYS_FOR;
+        store::replays::delete_before(&mut conn, environment.id, before, BITE).await?;
     }
     for (environment, endpoint) in retention::deleted_but_owed(&mut conn).await? {
         let which = Cancelled {

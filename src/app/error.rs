@@ -26,6 +26,7 @@ pub enum Noun {
     AuditLogRedaction,
     EventType,
     PortalLink,
+    Replay,
 }
 
 impl Noun {
@@ -45,6 +46,7 @@ impl Noun {
             Self::AuditLogRedaction => "Audit Log Redaction",
             Self::EventType => "Event Type",
             Self::PortalLink => "Portal Link",
+            Self::Replay => "Replay",
         }
     }
 }

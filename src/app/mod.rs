@@ -25,6 +25,7 @@ mod once;
 pub mod organizations;
 pub mod overview;
 pub mod portal;
+pub mod replays;
 mod trail;
 pub mod why;
 

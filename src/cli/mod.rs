@@ -19,6 +19,7 @@ mod keys;
 mod output;
 mod portal;
 mod receive;
+mod replays;
 mod serve;
 mod tree;
 

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::flags::SettingsFlags;
 use super::{
-    admin, audit, bench, config, demo, environments, events, exit, keys, portal, receive, serve,
+    admin, audit, bench, config, demo, environments, events, exit, keys, portal, receive, replays,
+    serve,
 };
 
 const EXAMPLES: &str = "\
@@ -58,6 +59,9 @@ enum Command {
     /// Publish events to a running server, or follow them
     #[command(subcommand)]
     Events(events::Events),
+    /// Send events to an endpoint again, in bulk
+    #[command(subcommand)]
+    Replays(replays::Replays),
     /// Receive webhooks on this machine, print and verify them
     #[command(after_help = receive::EXAMPLES)]
     Receive(receive::Receive),
@@ -81,6 +85,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Audit(command) => return exit::of(audit::run(command, &settings).await),
         Command::Config(command) => config::run(command, &settings).await,
         Command::Events(command) => events::run(command).await,
+        Command::Replays(command) => replays::run(command).await,
         Command::Receive(command) => receive::run(command).await,
         Command::Demo(command) => demo::run(*command).await,
         Command::Bench(command) => bench::run(*command, &settings).await,
@@ -142,6 +147,10 @@ mod tests {
             "tidings keys create --environment org_01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "tidings events publish not..a.type",
             "tidings events tail --after 7",
+            "tidings replays create --since 2h",
+            "tidings replays create we_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "tidings replays create we_01ARZ3NDEKTSV4RRFFQ69G5FAV --since 2h --rate 1001",
+            "tidings replays preview we_01ARZ3NDEKTSV4RRFFQ69G5FAV --since 2h --scope some",
             "tidings receive --answer 99",
             "tidings receive --answer 500 --fail-first 2",
             "tidings receive --secret whsec_short",

@@ -17,6 +17,8 @@ use super::time;
 
 /// The type of the event that tells of an audit log event; its `data` is the audit log event.
 const ENTRY_RECORDED: &str = "audit_log.event_recorded";
+/// The event type of a sample that names no other.
+pub const ENDPOINT_TEST: &str = "webhook_endpoint.test";
 /// How the types of events begin that tell of audit logs.
 const RESERVED: &str = "audit_log.";
 
@@ -214,7 +216,7 @@ impl NewEvent {
             "id": endpoint,
             "message": "This is a test event from Tidings.",
         });
-        Self::of_platform("webhook_endpoint.test", &data, Audience::Only(endpoint))
+        Self::of_platform(ENDPOINT_TEST, &data, Audience::Only(endpoint))
     }
 
     /// Tells of an audit log event; `object` is the audit log event's own.

@@ -147,6 +147,8 @@ ids! {
     PortalLinkId = "portal_link";
     /// Somebody who is in the portal.
     PortalSessionId = "portal_session";
+    /// Old events, sent again in bulk.
+    ReplayId = "replay";
     /// One HTTP request, in `X-Request-ID`.
     RequestId = "req";
     /// The hold of one worker on the deliveries of one claim.

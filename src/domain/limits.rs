@@ -84,3 +84,8 @@ pub const EXPORTS_READY_MAX: i64 = 1_000;
 pub const REDACTION_VALUES_MAX: usize = 200;
 /// Characters of a redaction's reason.
 pub const REASON_CHARS_MAX: usize = 500;
+/// Replays of one environment that are not at their end.
+pub const REPLAYS_ACTIVE_MAX: i64 = 20;
+/// Deliveries that a replay makes in a second, at most, and when the caller names no rate.
+pub const REPLAY_RATE_MAX: u32 = 1_000;
+pub const REPLAY_RATE_DEFAULT: u32 = 50;

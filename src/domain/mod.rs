@@ -25,6 +25,7 @@ pub mod merkle;
 pub mod organization;
 pub mod page;
 pub mod portal;
+pub mod replay;
 pub mod retry;
 pub mod schema;
 pub mod secret;

@@ -219,7 +219,8 @@ impl Problem {
             | Noun::AuditLogCheckpoint
             | Noun::AuditLogRedaction
             | Noun::EventType
-            | Noun::PortalLink => Code::EntityExists,
+            | Noun::PortalLink
+            | Noun::Replay => Code::EntityExists,
         };
         Self::new(code, message)
     }

@@ -124,11 +124,14 @@ impl Running {
         let exports = upkeep::exports::run(store.clone(), clock.clone(), stop.clone());
         let checkpoints = upkeep::checkpoints::run(store.clone(), clock.clone(), stop.clone());
         let redactions = upkeep::redactions::run(store.clone(), clock.clone(), stop.clone());
+        let (handoff, waiting) = (platform.handoff.clone(), stop.clone());
+        let replays = upkeep::replays::run(store.clone(), clock.clone(), handoff, waiting);
         let background = vec![
             tokio::spawn(presence.run(stop.clone())),
             tokio::spawn(exports),
             tokio::spawn(checkpoints),
             tokio::spawn(redactions),
+            tokio::spawn(replays),
             tokio::spawn(upkeep::run(store.clone(), clock, keep, stop.clone())),
         ];
         let last_answers = CancellationToken::new();

@@ -13,7 +13,7 @@ use diesel::sql_types::Uuid;
 use crate::domain::id::{
     ApiKeyId, AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId,
     DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId, OrganizationDomainId, OrganizationId,
-    PortalLinkId, PortalSessionId, WorkerId,
+    PortalLinkId, PortalSessionId, ReplayId, WorkerId,
 };
 
 /// An id of any kind, for the one column that refers to objects of several.
@@ -80,6 +80,7 @@ id_columns! {
     AuditLogRedactionId AuditLogRedactionIdColumn,
     PortalLinkId PortalLinkIdColumn,
     PortalSessionId PortalSessionIdColumn,
+    ReplayId ReplayIdColumn,
 }
 
 #[derive(AsExpression, FromSqlRow)]

@@ -46,6 +46,8 @@ mod pool;
 pub mod portal;
 pub mod recent_deliveries;
 pub mod recent_events;
+pub mod replay_candidates;
+pub mod replays;
 pub mod retention;
 pub mod schema;
 pub mod settlements;

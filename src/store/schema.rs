@@ -373,6 +373,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    replays (environment_id, id) {
+        environment_id -> Uuid,
+        id -> Uuid,
+        endpoint_id -> Uuid,
+        scope -> Text,
+        range_start -> Timestamptz,
+        range_end -> Timestamptz,
+        rate -> Int4,
+        state -> Text,
+        failure -> Nullable<Text>,
+        total -> Int8,
+        total_at_least -> Bool,
+        made -> Int8,
+        looked_through -> Nullable<Uuid>,
+        next_at -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     workers (id) {
         id -> Uuid,
         host -> Text,

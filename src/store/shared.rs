@@ -24,6 +24,7 @@ pub struct Store {
     endpoints: EndpointCache,
     exports: Arc<Notify>,
     redactions: Arc<Notify>,
+    replays: Arc<Notify>,
 }
 
 struct Pools {
@@ -49,6 +50,7 @@ impl Store {
             endpoints: EndpointCache::default(),
             exports: Arc::default(),
             redactions: Arc::default(),
+            replays: Arc::default(),
         })
     }
 
@@ -107,6 +109,16 @@ impl Store {
     /// Waits until this process has left a redaction to be done; at once, if it has since the last wait.
     pub async fn waiting_redaction(&self) {
         self.redactions.notified().await;
+    }
+
+    /// Says that a committed transaction of this process has left a replay to be made.
+    pub fn replay_waits(&self) {
+        self.replays.notify_one();
+    }
+
+    /// Waits until this process has left a replay to be made; at once, if it has since the last wait.
+    pub async fn waiting_replay(&self) {
+        self.replays.notified().await;
     }
 
     /// The endpoint as it was less than a second ago; `None` when it does not exist.

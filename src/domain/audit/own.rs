@@ -54,6 +54,8 @@ own_actions! {
     SecretRotated "webhook_endpoint.secret_rotated",
     RotationCompleted "webhook_endpoint.rotation_completed",
     DeliveryReplayed "webhook_delivery.replayed",
+    ReplayCreated "replay.created",
+    ReplayCancelled "replay.cancelled",
     EventTypeCreated "event_type.created",
     EventTypeUpdated "event_type.updated",
     EventTypeDeleted "event_type.deleted",

@@ -10,6 +10,7 @@ mod events;
 pub(super) mod openapi;
 mod organizations;
 mod portal_links;
+mod replays;
 pub(super) mod routes;
 mod why;
 

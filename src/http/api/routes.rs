@@ -20,7 +20,8 @@ use super::audit_logs::{
     retention as audit_retention, schemas as audit_schemas,
 };
 use super::{
-    deliveries, description, endpoints, event_types, events, organizations, portal_links, why,
+    deliveries, description, endpoints, event_types, events, organizations, portal_links, replays,
+    why,
 };
 use crate::domain::access::Permission;
 use crate::http::extract::Arguments;
@@ -92,6 +93,11 @@ routes! {
     deliveries::get_delivery [];
     deliveries::list_delivery_attempts [];
     deliveries::replay_delivery [EndpointDisabled];
+    replays::create_replay [EndpointDisabled EntityNotFound LimitReached];
+    replays::preview_replay [EntityNotFound];
+    replays::list_replays [];
+    replays::get_replay [];
+    replays::cancel_replay [];
     organizations::create_organization [ExternalIdAlreadyUsed InvalidMetadata EntityExists];
     organizations::list_organizations [];
     organizations::get_organization_by_external_id [];
@@ -263,10 +269,12 @@ mod tests {
                 Some("events") if route.path.ends_with("/why") => Some(Permission::EndpointsRead),
                 Some("events" | "event_types") if reads => Some(Permission::EventsRead),
                 Some("events" | "event_types") => Some(Permission::EventsWrite),
-                Some("webhook_endpoints" | "deliveries") if reads => {
+                Some("webhook_endpoints" | "deliveries" | "replays") if reads => {
                     Some(Permission::EndpointsRead)
                 }
-                Some("webhook_endpoints" | "deliveries") => Some(Permission::EndpointsWrite),
+                Some("webhook_endpoints" | "deliveries" | "replays") => {
+                    Some(Permission::EndpointsWrite)
+                }
                 Some("organizations" | "portal_links") => Some(Permission::Admin),
                 Some(_) | None => None,
             };

@@ -13,7 +13,7 @@ use super::query::decode_path;
 use crate::app::Noun;
 use crate::domain::id::{
     AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId, DeliveryId,
-    EndpointId, EventId, OrganizationId,
+    EndpointId, EventId, OrganizationId, ReplayId,
 };
 use crate::http::problem::Problem;
 
@@ -36,6 +36,10 @@ impl Named for OrganizationId {
 
 impl Named for DeliveryId {
     const NOUN: Noun = Noun::Delivery;
+}
+
+impl Named for ReplayId {
+    const NOUN: Noun = Noun::Replay;
 }
 
 impl Named for AuditLogEventId {

@@ -35,7 +35,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
     let deliveries = app::deliveries::list(&visit.app, &visit.caller, &filter, &listing).await?;
     let now = visit.app.clock().now();
     let content = html! {
-        h1 { "Deliveries" }
+        div.head { h1 { "Deliveries" } a href="/portal/replays" { "Replays" } }
         (filters(&visit.query, filter.state))
         @for fault in &told { p.fault role="alert" { (fault.message) } }
         div #live data-live=[listing.cursor.is_none().then_some("2000")] {

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::charts::{figures, ticks};
 use super::deliveries::table as deliveries_table;
 use super::door::{Shown, Visit, redirect};
 use super::parts::{Tone, badge, empty, endpoint_badge, id, notice, pager, probe, when};
+use super::replay_forms::field_text;
 use super::view::{Part, page, proof};
 use crate::app;
 use crate::app::endpoints::Rotation;
@@ -215,7 +216,10 @@ fn button(visit: &Visit, endpoint: &Endpoint, act: &str, words: &str) -> Markup 
 fn buttons(visit: &Visit, endpoint: &Endpoint) -> Markup {
     html! {
         div.actions {
-            @if endpoint.is_enabled() { (button(visit, endpoint, "test", "Send a sample event")) }
+            @if endpoint.is_enabled() {
+                (button(visit, endpoint, "test", "Send a sample event"))
+                a.button.quiet href={ "/portal/replays/new?endpoint=" (endpoint.id) (failing_since(endpoint)) } { "Replay what failed" }
+            }
             a.button.quiet href={ "/portal/endpoints/" (endpoint.id) "/edit" } { "Edit" }
             @if endpoint.is_enabled() { (button(visit, endpoint, "disable", "Disable")) }
             @else { (button(visit, endpoint, "enable", "Enable")) }
@@ -226,6 +230,13 @@ fn buttons(visit: &Visit, endpoint: &Endpoint) -> Markup {
             }
         }
     }
+}
+
+/// Where a replay begins: a while before the first failure, which is later than the event was published.
+fn failing_since(endpoint: &Endpoint) -> String {
+    let since = endpoint.failing_since;
+    let since = since.map(|since| field_text(since - TimeDelta::hours(1)));
+    since.map_or_else(String::new, |since| format!("&from={since}"))
 }
 
 fn secret(visit: &Visit, endpoint: &Endpoint, now: DateTime<Utc>, reveal: bool) -> Markup {

@@ -66,7 +66,7 @@ fn filter(query: &Query, faults: &mut Faults) -> EventFilter {
 }
 
 /// A time as a browser's field sends it, or as the API takes it.
-fn moment(query: &Query, name: &str, faults: &mut Faults) -> Option<DateTime<Utc>> {
+pub(super) fn moment(query: &Query, name: &str, faults: &mut Faults) -> Option<DateTime<Utc>> {
     let text = query.filled(name)?;
     let read = time::from_text(text).or_else(|| time::from_text(&format!("{text}:00Z")));
     faults.take(read.ok_or_else(|| {

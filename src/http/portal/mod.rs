@@ -17,6 +17,8 @@ mod events;
 mod json_view;
 mod overview;
 mod parts;
+mod replay_forms;
+mod replays;
 mod settings;
 mod sign_in;
 mod view;
@@ -44,6 +46,9 @@ fn configure_reading(config: &mut ServiceConfig) {
         ("/portal/events/{id}/why", page(why::show)),
         ("/portal/deliveries", page(deliveries::list)),
         ("/portal/deliveries/{id}", page(deliveries::show)),
+        // Before the pattern that would take the word for an id.
+        ("/portal/replays/new", page(replay_forms::show_new)),
+        ("/portal/replays/{id}", page(replays::show)),
         ("/portal/audit", page(audit::list)),
         ("/portal/audit/entries/{id}", page(audit_entry::show)),
         ("/portal/settings", page(settings::show)),
@@ -87,6 +92,11 @@ fn configure_forms(config: &mut ServiceConfig) {
             action(endpoint_forms::update),
         ),
         (
+            "/portal/replays",
+            page(replays::list),
+            action(replay_forms::create),
+        ),
+        (
             "/portal/audit/exports",
             page(audit::exports),
             action(audit::create_export),
@@ -98,6 +108,7 @@ fn configure_forms(config: &mut ServiceConfig) {
     for (path, done) in [
         ("/portal/sign-out", action(sign_in::sign_out)),
         ("/portal/deliveries/{id}/replay", action(deliveries::replay)),
+        ("/portal/replays/{id}/cancel", action(replays::cancel)),
         (
             "/portal/audit/checkpoints",
             action(audit::create_checkpoint),

@@ -14,3 +14,4 @@ mod organizations;
 mod parsers;
 mod permissions;
 mod rates;
+mod replays;

@@ -50,6 +50,10 @@ async fn call(client: &Client, route: &Route, ids: &HashMap<&str, String>) -> Re
         "create_audit_log_redaction" => json!({
             "organization_id": ids["organizations"], "actor_ids": ["nobody"],
         }),
+        "create_replay" | "preview_replay" => json!({
+            "webhook_endpoint_id": ids["webhook_endpoints"], "scope": "all",
+            "range_start": "2020-01-01T00:00:00.000Z",
+        }),
         "create_portal_link" => json!({ "organization_id": ids["organizations"] }),
         "update_audit_logs_retention" => json!({ "retention_period": "1_YEAR" }),
         _ => json!({}),
@@ -120,7 +124,12 @@ async fn furnish(platform: &TestPlatform) -> HashMap<&'static str, String> {
     let checkpoint = made("/audit_logs/checkpoints", trail).await;
     let nobody = json!({ "organization_id": id(&organization), "actor_ids": ["nobody"] });
     let redaction = made("/audit_logs/redactions", nobody).await;
+    let all = json!({
+        "webhook_endpoint_id": id(&endpoint), "scope": "all", "range_start": "2020-01-01T00:00:00.000Z",
+    });
+    let replay = made("/replays", all).await;
     HashMap::from([
+        ("replays", id(&replay)),
         ("entries", id(&recorded)),
         ("exports", id(&export)),
         ("checkpoints", id(&checkpoint)),
@@ -145,6 +154,7 @@ fn unknown() -> HashMap<&'static str, String> {
         ("exports", id("audit_log_export")),
         ("checkpoints", id("audit_log_checkpoint")),
         ("redactions", id("audit_log_redaction")),
+        ("replays", id("replay")),
         ("external_id", "nobody".to_owned()),
     ])
 }
@@ -280,6 +290,9 @@ async fn lists_and_filters_show_nothing_of_another_environment() {
             ids["webhook_endpoints"]
         ),
         format!("/deliveries?order=asc&before={}", ids["deliveries"]),
+        "/replays".to_owned(),
+        format!("/replays?webhook_endpoint_id={}", ids["webhook_endpoints"]),
+        format!("/replays?order=asc&before={}", ids["replays"]),
         "/organizations".to_owned(),
         "/organizations?search=Acme".to_owned(),
         format!("/organizations?order=asc&before={}", ids["organizations"]),

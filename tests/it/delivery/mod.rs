@@ -2,6 +2,7 @@
 
 mod attempts;
 mod breakers;
+mod bulk_replays;
 mod endpoint_health;
 mod fence;
 mod guard;

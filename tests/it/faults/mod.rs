@@ -14,6 +14,7 @@ mod neighbours;
 mod overload;
 mod postgres;
 mod refusals;
+mod replays;
 mod reruns;
 mod rolling;
 mod room;

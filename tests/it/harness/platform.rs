@@ -19,7 +19,7 @@ use tidings::domain::time::Clock;
 use tidings::http::ThrottleSettings;
 use tidings::http::server::{self, ServerSettings};
 use tidings::runtime::{Foundation, Platform, PlatformSettings};
-use tidings::store;
+use tidings::{store, upkeep};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -144,6 +144,13 @@ impl TestPlatform {
     pub(crate) async fn dispatch_after(&self, wait: Duration) -> usize {
         self.clock.advance(wait);
         self.dispatch_due().await
+    }
+
+    /// Makes what replays may make now, as a server does of itself.
+    pub(crate) async fn make_replays(&self) {
+        let Platform { store, handoff, .. } = &self.parts;
+        let made = upkeep::replays::make_due(store, &self.clock, handoff);
+        made.await.unwrap();
     }
 
     /// Registers an endpoint for these patterns; answers it as it was shown.

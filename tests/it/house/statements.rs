@@ -5,7 +5,7 @@
 
 use super::source::{Source, rust_files};
 
-const TENANT_TABLES: [&str; 13] = [
+const TENANT_TABLES: [&str; 14] = [
     "all_attempts",
     "all_deliveries",
     "attempts",
@@ -19,6 +19,7 @@ const TENANT_TABLES: [&str; 13] = [
     "outbox",
     "portal_links",
     "portal_sessions",
+    "replays",
 ];
 
 /// What takes row locks, in SQL and in diesel's words.
@@ -43,9 +44,11 @@ const CONDITIONS: [&str; 3] = [
 ];
 
 /// Statements across environments; each only reads which of them have something to do.
-const ACROSS: [(&str, &str); 3] = [
+const ACROSS: [(&str, &str); 5] = [
     ("src/store/claims.rs", "walk_ast of FindOwed"),
     ("src/store/outbox.rs", "environments_of"),
+    ("src/store/replays.rs", "any_active"),
+    ("src/store/replays.rs", "due"),
     ("src/store/retention.rs", "owed"),
 ];
 

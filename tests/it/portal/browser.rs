@@ -6,7 +6,7 @@ use super::driver::Browser;
 use super::pages::{hostile_receiver, poison};
 use crate::harness::{Receiver, TestPlatform};
 
-async fn sign_in(browser: &Browser, platform: &TestPlatform) {
+pub(super) async fn sign_in(browser: &Browser, platform: &TestPlatform) {
     browser.open("/portal/sign-in").await;
     browser.fill("#key", platform.client().key()).await;
     browser.click("button[type=submit]").await;

@@ -6,6 +6,7 @@ mod hostile;
 mod organizations;
 mod pages;
 mod plant;
+mod replays;
 mod sessions;
 mod strings;
 mod visitor;

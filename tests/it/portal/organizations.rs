@@ -11,6 +11,7 @@ struct Belongings {
     pages: Vec<String>,
     endpoint: String,
     delivery: String,
+    replay: String,
 }
 
 async fn furnish(platform: &TestPlatform, name: &str, receiver: &Receiver) -> Belongings {
@@ -41,6 +42,9 @@ async fn furnish(platform: &TestPlatform, name: &str, receiver: &Receiver) -> Be
         },
     });
     let entry = id(&client.post("/audit_logs/events", &entry).await.expect(201));
+    let replay =
+        json!({ "webhook_endpoint_id": endpoint, "scope": "all", "range_start": "2020-01-01" });
+    let replay = id(&client.post("/replays", &replay).await.expect(201));
     platform.dispatch_due().await;
     Belongings {
         pages: vec![
@@ -49,11 +53,14 @@ async fn furnish(platform: &TestPlatform, name: &str, receiver: &Receiver) -> Be
             format!("/portal/endpoints/{endpoint}"),
             format!("/portal/endpoints/{endpoint}/edit"),
             format!("/portal/deliveries/{delivery}"),
+            format!("/portal/replays/{replay}"),
+            format!("/portal/replays/new?endpoint={endpoint}"),
             format!("/portal/audit/entries/{entry}"),
         ],
         organization,
         endpoint,
         delivery,
+        replay,
     }
 }
 
@@ -77,11 +84,18 @@ async fn a_member_sees_what_is_theirs_and_nothing_else() {
         "/portal/events",
         "/portal/endpoints",
         "/portal/deliveries",
+        "/portal/replays",
+        "/portal/replays/new",
         "/portal/audit",
     ] {
         let page = member.get(list).await;
         assert_eq!(page.status, 200, "{list}");
-        for foreign in [&theirs.endpoint, &theirs.organization, &theirs.delivery] {
+        for foreign in [
+            &theirs.endpoint,
+            &theirs.organization,
+            &theirs.delivery,
+            &theirs.replay,
+        ] {
             assert!(
                 !page.text.contains(foreign.as_str()),
                 "{list} shows {foreign}"

@@ -20,6 +20,8 @@ async fn every_page_has_strict_headers_whoever_asks_and_whatever_it_answers() {
         "/portal/events/event_1",
         "/portal/deliveries?state=pending",
         "/portal/endpoints/new",
+        "/portal/replays",
+        "/portal/replays/new",
         "/portal/audit",
         "/portal/audit/exports",
         "/portal/settings",
@@ -83,6 +85,9 @@ pub(super) async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<
     });
     let entry = client.post("/audit_logs/events", &entry).await.expect(201);
     platform.dispatch_due().await;
+    let replay = json!({ "webhook_endpoint_id": endpoint["id"], "scope": "all", "range_start": "2020-01-01" });
+    let replay = client.post("/replays", &replay).await.expect(201);
+    platform.dispatch_due().await;
     let id = |object: &serde_json::Value| object["id"].as_str().unwrap().to_owned();
     let hostile: String = url::form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect();
     vec![
@@ -104,6 +109,11 @@ pub(super) async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<
         format!("/portal/endpoints/{}/edit", id(&endpoint)),
         format!("/portal/deliveries?state={hostile}&endpoint={hostile}&event={hostile}"),
         format!("/portal/deliveries/{}", id(&delivery)),
+        format!("/portal/replays/{}", id(&replay)),
+        format!("/portal/replays?endpoint={hostile}"),
+        format!(
+            "/portal/replays/new?endpoint={hostile}&from={hostile}&until={hostile}&rate={hostile}"
+        ),
         format!("/portal/audit?trail={}", id(&organization)),
         format!("/portal/audit?search={hostile}&action={hostile}&actor={hostile}"),
         format!("/portal/audit/entries/{}", id(&entry)),
