@@ -56,9 +56,6 @@ pub struct Dispatcher {
     sending: UnderWay,
     ended: mpsc::UnboundedSender<Ended>,
     settling: JoinHandle<()>,
-    /// After a round that found work there may be more: how many deliveries have to end before it is worth
-    /// looking again.
-    look_after: Option<usize>,
 }
 
 /// A claim round that is under way.
@@ -90,7 +87,6 @@ impl Dispatcher {
             sending: UnderWay::default(),
             ended,
             settling,
-            look_after: None,
         }
     }
 
@@ -101,7 +97,10 @@ impl Dispatcher {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round: Option<Round> = None;
         let scout = Scout::start(self.courier.clone(), self.settings.poll);
-        let agenda = self.courier.handoff.agenda.clone();
+        let (agenda, gate) = (
+            self.courier.handoff.agenda.clone(),
+            self.courier.handoff.gate.clone(),
+        );
         let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
         loop {
             // In this order, which starves nobody: all that comes before has a bound, the permits and the room.
@@ -114,7 +113,6 @@ impl Dispatcher {
                 }
                 Some((endpoint, pace)) = self.sending.next() => {
                     self.lanes.ended(endpoint, pace);
-                    self.look_after = self.look_after.map(|ends| ends.saturating_sub(1));
                 }
                 _ = self.handed.recv_many(&mut taken, TAKEN_AT_ONCE) => {
                     taken.drain(..).for_each(|held| self.lanes.push(held));
@@ -125,11 +123,9 @@ impl Dispatcher {
                 }
                 _ = poll.tick(), if round.is_none() => round = Some(self.start_round()),
                 () = agenda.changed(), if round.is_none() => round = Some(self.start_round()),
+                () = gate.room_made(), if round.is_none() => round = Some(self.start_round()),
             }
             self.send_all();
-            if self.look_after == Some(0) && round.is_none() {
-                round = Some(self.start_round());
-            }
         }
         scout.finish().await;
         self.drain(round).await
@@ -140,8 +136,7 @@ impl Dispatcher {
         clippy::disallowed_methods,
         reason = "the loop owns this task and waits for it"
     )]
-    fn start_round(&mut self) -> Round {
-        self.look_after = None;
+    fn start_round(&self) -> Round {
         let courier = self.courier.clone();
         tokio::spawn(async move {
             let handoff = courier.handoff.clone();
@@ -149,11 +144,14 @@ impl Dispatcher {
         })
     }
 
-    fn note_round(&mut self, found: Result<RoundEnd, JoinError>) {
+    /// After a round that found work there may be more: it is worth looking again when some of what is held has
+    /// been settled. That its POSTs have ended is not enough, because until then they take up the room.
+    fn note_round(&self, found: Result<RoundEnd, JoinError>) {
         let worth_it = (self.settings.in_flight_max / 8).max(1);
+        let gate = &self.courier.handoff.gate;
         match found {
-            Ok(end) if end.claimed > 0 => self.look_after = Some(end.claimed.min(worth_it)),
-            Ok(end) if end.found_work => self.look_after = Some(worth_it),
+            Ok(end) if end.claimed > 0 => gate.tell_after(end.claimed.min(worth_it)),
+            Ok(end) if end.found_work && gate.held() > 0 => gate.tell_after(worth_it),
             Ok(_) => {}
             Err(error) => tracing::error!(error = %error, "a claim round ended badly"),
         }

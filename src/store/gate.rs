@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::handoff::EndpointKey;
 use super::shares::{Shares, Standing};
 
@@ -42,12 +44,15 @@ impl Default for Allowance {
 pub struct Gate {
     limits: HoldLimits,
     held: Arc<Mutex<Holdings>>,
+    room_made: Arc<Notify>,
 }
 
 struct Holdings {
     claims: Shares,
     bytes: Shares,
     by_endpoint: HashMap<EndpointKey, Holding>,
+    /// How many more claims must end before somebody is told.
+    told_after: Option<usize>,
 }
 
 /// What is held of one endpoint.
@@ -95,6 +100,12 @@ impl Holdings {
         self.bytes.take(holding.allowance.standing, bytes);
     }
 
+    /// Whether this was the last end that somebody waits for.
+    fn counts_down(&mut self) -> bool {
+        self.told_after = self.told_after.map(|ends| ends.saturating_sub(1));
+        self.told_after.take_if(|ends| *ends == 0).is_some()
+    }
+
     fn give_back(&mut self, endpoint: EndpointKey, bytes: usize) {
         let Some(holding) = self.by_endpoint.get_mut(&endpoint) else {
             return;
@@ -122,10 +133,12 @@ impl Gate {
             claims: Shares::new(limits.claims_max),
             bytes: Shares::new(limits.bytes_max),
             by_endpoint: HashMap::new(),
+            told_after: None,
         };
         Self {
             limits,
             held: Arc::new(Mutex::new(holdings)),
+            room_made: Arc::default(),
         }
     }
 
@@ -211,6 +224,22 @@ impl Gate {
     pub fn held(&self) -> usize {
         self.holdings().claims.in_use()
     }
+
+    /// Makes `room_made` end when so many claims more have ended, or all that are held now.
+    pub fn tell_after(&self, ends: usize) {
+        let mut holdings = self.holdings();
+        let ends = ends.min(holdings.claims.in_use());
+        holdings.told_after = (ends > 0).then_some(ends);
+        drop(holdings);
+        if ends == 0 {
+            self.room_made.notify_one();
+        }
+    }
+
+    /// Waits until there is as much room as `tell_after` has asked for; one waits at a time.
+    pub async fn room_made(&self) {
+        self.room_made.notified().await;
+    }
 }
 
 impl Slot {
@@ -228,12 +257,18 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.gate.holdings().give_back(self.endpoint, self.bytes);
+        let mut holdings = self.gate.holdings();
+        holdings.give_back(self.endpoint, self.bytes);
+        if holdings.counts_down() {
+            self.gate.room_made.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::domain::id::{EndpointId, EnvironmentId};
 
@@ -330,6 +365,27 @@ mod tests {
         gate.bound(endpoint(1), None);
 
         assert_eq!(gate.deal(&[endpoint(1)]).len(), FIRST_CLAIMS - 1);
+    }
+
+    #[tokio::test]
+    async fn room_is_told_of_when_as_many_claims_as_asked_for_or_all_have_ended() {
+        let gate = gate(100, 64);
+        let mut slots = gate.deal(&[endpoint(1)]);
+        let told = async || gate.room_made().now_or_never().is_some();
+
+        gate.tell_after(2);
+        drop(slots.pop());
+        assert!(!told().await);
+        drop(slots.pop());
+        assert!(told().await);
+        drop(slots.pop());
+        assert!(!told().await);
+
+        gate.tell_after(slots.len() + 1);
+        drop(slots);
+        assert!(told().await);
+        gate.tell_after(5);
+        assert!(told().await, "nothing is held that could end");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use diesel_async::SimpleAsyncConnection;
 use serde_json::json;
 use tidings::domain::id::{EndpointId, EventId, LeaseId, WorkerId};
 use tidings::store::claims::Wanted;
+use tidings::store::gate::FIRST_CLAIMS;
 use tidings::store::outbox::Lease;
 use tidings::store::{claims, outbox};
 
@@ -55,6 +56,45 @@ async fn endpoints_that_hang_do_not_stop_the_others() {
         (healthy.requests().len() == 100).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_drained_without_waiting_for_the_next_look() {
+    let quiet = TestPlatform::usual().await;
+    let receiver = Receiver::answering([200]).await;
+    quiet.create_endpoint(&receiver, ["a"]).await;
+    publish_many(&quiet, "a", 100).await;
+    publish_many(&quiet, "a", 100).await;
+    let mut sql = quiet.sql().await;
+    let lock = sql.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE deliveries IN SHARE MODE")
+        .await
+        .unwrap();
+
+    // the only look through the outbox is the one at the start
+    let draining = TestPlatform::builder()
+        .configure(|config| {
+            config.delivery.poll = seconds(3600);
+            // so that answers make no room for more
+            config.delivery.concurrency_per_endpoint = 8;
+        })
+        .beside(&quiet)
+        .dispatching()
+        .start()
+        .await;
+    eventually(
+        "as many are sent as may be held of one endpoint",
+        async || (receiver.requests().len() == FIRST_CLAIMS).then_some(()),
+    )
+    .await;
+    // nothing of it can be settled, so there is no room for more until now
+    lock.rollback().await.unwrap();
+
+    eventually("the endpoint gets everything", async || {
+        (receiver.requests().len() == 200).then_some(())
+    })
+    .await;
+    draining.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
