@@ -30,6 +30,9 @@ pub mod replays;
 
 /// How often upkeep looks.
 const ROUND: Duration = Duration::from_secs(60);
+/// How often a server looks for jobs that another one has left unfinished; its own wake it at once. Seldom, because an
+/// idle platform should cost nothing.
+const JOBS_EVERY: Duration = Duration::from_secs(2);
 /// How often it looks at partitions.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
 /// What the clocks of this machine and of the database may differ by.

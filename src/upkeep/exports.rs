@@ -9,6 +9,7 @@ use std::time::Duration;
 use diesel_async::AsyncConnection;
 use tokio_util::sync::CancellationToken;
 
+use super::JOBS_EVERY;
 use super::put_off::PutOff;
 use crate::domain::audit_export::{ExportFormat, ExportState};
 use crate::domain::id::{AuditLogExportId, EnvironmentId};
@@ -22,8 +23,6 @@ mod ndjson;
 
 use anew::Overtaken;
 
-/// How often a server looks for what another one has left; its own exports wake it at once.
-const POLL: Duration = Duration::from_millis(500);
 /// How long a server waits after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Exports that take turns, one of each environment.
@@ -64,7 +63,7 @@ pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
     loop {
         let work = async {
             let wait = match make_pending(&store, &clock).await {
-                Ok(()) => POLL,
+                Ok(()) => JOBS_EVERY,
                 Err(error) => {
                     tracing::warn!(error = %error, "exports are put off");
                     PAUSE

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 use tokio_util::sync::CancellationToken;
 
+use super::JOBS_EVERY;
 use super::exports;
 use super::put_off::PutOff;
 use crate::domain::audit::{AuditEntry, LeafSet};
@@ -30,8 +31,6 @@ use crate::store::{
     Conn, Store, StoreError, audit_exports, audit_logs, audit_trees, events, installation, outbox,
 };
 
-/// How often a server looks for what another one has left; its own redactions wake it at once.
-const POLL: Duration = Duration::from_millis(500);
 /// How long a server waits after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Redactions that take turns, one of each environment.
@@ -44,7 +43,7 @@ pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
     loop {
         let work = async {
             let wait = match redact_pending(&store, &clock).await {
-                Ok(()) => POLL,
+                Ok(()) => JOBS_EVERY,
                 Err(error) => {
                     tracing::warn!(error = %error, "redactions are put off");
                     PAUSE

@@ -12,6 +12,7 @@ use diesel_async::AsyncConnection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::JOBS_EVERY;
 use super::put_off::PutOff;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{DeliveryId, EnvironmentId, ReplayId};
@@ -23,8 +24,6 @@ use crate::store::replay_candidates::{self, Look, Search};
 use crate::store::replays::{self, ReplayRow};
 use crate::store::{Conn, Store, StoreError, endpoints, events, installation, outbox};
 
-/// How often a server looks for what another one has left; its own replays wake it at once.
-const POLL: Duration = Duration::from_millis(500);
 /// How often it looks while a replay is under way.
 const POLL_AT_WORK: Duration = Duration::from_millis(100);
 /// How long a server waits after a failure.
@@ -57,7 +56,7 @@ async fn round(store: &Store, clock: &Clock, handoff: &Handoff) -> Result<Durati
     make_due(store, clock, handoff).await?;
     let mut conn = store.conn().await?;
     let at_work = replays::any_active(&mut conn).await?;
-    Ok(if at_work { POLL_AT_WORK } else { POLL })
+    Ok(if at_work { POLL_AT_WORK } else { JOBS_EVERY })
 }
 
 /// Takes every replay as far as its rate allows now.
