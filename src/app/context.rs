@@ -20,6 +20,8 @@ pub struct AppSettings {
     pub audit_schemas_required: bool,
     /// Where callers reach the API, without a slash at the end.
     pub public_url: String,
+    /// Origins that may show the portal in a frame.
+    pub frame_ancestors: Vec<String>,
 }
 
 /// What an app is made of.

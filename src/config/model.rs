@@ -18,6 +18,7 @@ use crate::domain::secret::Redacted;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: ServerConfig,
+    pub portal: PortalConfig,
     pub data: DataConfig,
     pub database: DatabaseConfig,
     pub secrets: SecretsConfig,
@@ -66,6 +67,12 @@ impl ServerConfig {
             workers => workers,
         }
     }
+}
+
+#[derive(Debug, Clone)]
+pub struct PortalConfig {
+    /// Origins, as a browser writes them.
+    pub frame_ancestors: Vec<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -159,6 +159,14 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
+    /// The text of the first frame of the page, whoever it comes from; empty where the browser shows none.
+    pub(super) async fn text_in_frame(&self) -> String {
+        self.command("frame", json!({ "id": 0 })).await;
+        let text = self.text().await;
+        self.command("frame", json!({ "id": null })).await;
+        text
+    }
+
     /// Waits until the page says so.
     pub(super) async fn sees(&self, words: &str) {
         eventually(words, async || {

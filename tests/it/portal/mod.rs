@@ -2,6 +2,7 @@
 
 mod browser;
 mod driver;
+mod frames;
 mod hostile;
 mod organizations;
 mod pages;
@@ -12,4 +13,4 @@ mod strings;
 mod visitor;
 mod why;
 
-use visitor::Visitor;
+use visitor::{Page, Visitor};
