@@ -102,6 +102,16 @@ async fn without_scripts_an_endpoint_is_made_tested_and_its_delivery_read() {
     browser.click("tbody a[href^='/portal/deliveries/']").await;
     browser.sees("200 OK").await;
 
+    // On a phone the pages are behind one button, which needs no script either.
+    browser.narrow().await;
+    browser.open("/portal").await;
+    let measures = "const shown = (css) => document.querySelector(css).offsetHeight;
+        return [shown('.top > nav'), shown('.top') < 80, document.documentElement.scrollWidth]";
+    assert_eq!(browser.run(measures).await, json!([0, true, 390]));
+    browser.click(".menu summary").await;
+    browser.click(".menu a[href='/portal/settings']").await;
+    browser.sees("Settings").await;
+
     browser.close().await;
     platform.finish().await;
 }

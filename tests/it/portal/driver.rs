@@ -108,6 +108,13 @@ impl Browser {
             .await;
     }
 
+    /// Makes the window as narrow as a phone.
+    pub(super) async fn narrow(&self) {
+        let size = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
+    }
+
     /// Forgets every cookie.
     pub(super) async fn forget_cookies(&self) {
         self.devtools("Network.clearBrowserCookies", json!({}))
