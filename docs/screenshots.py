@@ -28,10 +28,18 @@ LOOKS = {  # name: (dark, width, height)
     "dark": (True, 1280, 900),
     "phone": (False, 390, 844),
 }
+# What is done on a page before its picture is taken.
+ACTS = {
+    "menu": "document.querySelector('.menu').open = true",
+    "key-made": "const form = document.querySelector('form.tall'); form.elements.name.value = 'billing service';"
+                "form.querySelector('[value=\"events:write\"]').checked = true; form.submit()",
+    "keys": "document.querySelector('main details').open = true",
+    "checkpoints": "document.querySelector('main details').open = true",
+}
 # What sticks out of the window sideways, though nothing around it scrolls.
 TOO_WIDE = """
 const wide = [...document.querySelectorAll('body *')].filter((item) =>
-  item.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !item.closest('.scroll, pre, svg, nav'));
+  item.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !item.closest('.scroll, pre, svg, nav, details:not([open])'));
 return wide.slice(0, 5).map((item) => item.tagName + '.' + item.className);
 """
 
@@ -108,6 +116,13 @@ class Browser:
             time.sleep(0.1)
         sys.exit("signing in led nowhere")
 
+    def settle(self):
+        """Waits until a form that was sent has led somewhere."""
+        for _ in range(20):
+            time.sleep(0.1)
+            if self.run("return document.readyState") == "complete":
+                return
+
     def complaints(self):
         return [line["message"] for line in self.ask("se/log", {"type": "browser"})]
 
@@ -129,11 +144,15 @@ def pages(base, told):
     by_name = {endpoint["description"].split(";")[0]: endpoint["id"] for endpoint in told["endpoints"]}
     organizations = call("GET", f"{base}/organizations?limit=10&search=Larkspur", key=KEY)["data"]
     trail = organizations[0]["id"]
+    # One replay, so that the pages of replays have something to show.
+    asked = {"webhook_endpoint_id": by_name["Mail service"], "scope": "all", "range_start": "2020-01-01T00:00:00Z", "rate": 20}
+    replay = newest("/replays?limit=1") or call("POST", f"{base}/replays", asked, key=KEY)["id"]
     exhausted = newest("/deliveries?state=exhausted&limit=1")
     deliveries = call("GET", f"{base}/deliveries?state=delivered&limit=1&webhook_endpoint_id={by_name['Billing backend']}",
                       key=KEY)["data"]
     found = {
         "overview": "/portal",
+        "menu": "/portal",
         "events": "/portal/events",
         "events-none": "/portal/events?type=nothing.like.this",
         "event": f"/portal/events/{deliveries[0]['event_id']}",
@@ -153,8 +172,20 @@ def pages(base, told):
         "audit": f"/portal/audit?trail={trail}",
         "audit-own": "/portal/audit",
         "audit-entry": f"/portal/audit/entries/{newest(f'/audit_logs/events?limit=1&organization_id={trail}')}",
+        "checkpoints": f"/portal/audit/checkpoints?trail={trail}",
+        "schemas": "/portal/audit/schemas",
+        "schema": "/portal/audit/actions/invoice.refunded",
+        "schema-new": "/portal/audit/schemas/new?action=invoice.refunded",
         "exports": "/portal/audit/exports",
+        "replays": "/portal/replays",
+        "replay": f"/portal/replays/{replay}",
+        "replay-new": f"/portal/replays/new?endpoint={by_name['Mail service']}",
         "settings": "/portal/settings",
+        "keys": "/portal/settings/keys",
+        "key-new": "/portal/settings/keys/new",
+        "key-made": "/portal/settings/keys/new",
+        "organizations": "/portal/settings/organizations",
+        "organization": f"/portal/settings/organizations/{trail}",
         "not-found": "/portal/events/event_01ARZ3NDEKTSV4RRFFQ69G5FAV",
     }
     return {name: url for name, url in found.items() if url}
@@ -172,6 +203,9 @@ def take(driver, base, told, out, only):
                 if only and name not in only:
                     continue
                 browser.open(url if url.startswith("http") else base + url)
+                if name in ACTS:
+                    browser.run(ACTS[name])
+                    browser.settle()
                 browser.picture(out / f"{name}-{look}.png")
                 for complaint in browser.complaints():
                     if "not-found" not in name:

@@ -65,7 +65,7 @@ fn headers_are_strict(path: &str, headers: &reqwest::header::HeaderMap) {
 }
 
 /// Puts hostile text into everything that reaches a page; answers the pages.
-pub(super) async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
+async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
     let client = platform.client();
     let organization = json!({ "name": HOSTILE, "external_id": HOSTILE });
     let organization = client
@@ -130,7 +130,7 @@ pub(super) async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<
 }
 
 /// A receiver that attacks with its answers.
-pub(super) async fn hostile_receiver() -> Receiver {
+async fn hostile_receiver() -> Receiver {
     let answer = Answer::from(500)
         .with("x-hostile", HOSTILE)
         .saying(HOSTILE.as_bytes().to_vec());
