@@ -2,10 +2,13 @@
 """Takes a picture of every page of the portal: in light, in dark, and at the width of a phone.
 
     docs/screenshots.py OUT [--tidings target/debug/tidings] [--events 300] [--only NAME …]
+    docs/screenshots.py OUT --readme docs/images
 
 Starts a server of its own, has `tidings demo` fill it, opens the pages in a headless Chromium (chromedriver has to be
 installed), and ends both. OUT gets NAME-light.png, NAME-dark.png and NAME-phone.png. Also tells, for each page, what
 is wider than the window, and what the browser complained of. Nothing but the standard library is needed.
+
+With --readme it takes the README's pictures only, cuts them, and reduces them to few colours (ImageMagick's `convert`).
 """
 
 import argparse
@@ -28,6 +31,8 @@ LOOKS = {  # name: (dark, width, height)
     "dark": (True, 1280, 900),
     "phone": (False, 390, 844),
 }
+# The README's pictures: the look, and how much of the page is kept.
+README = {"overview": ("light", 866), "delivery-flaky": ("light", 860), "why-paused": ("light", 460), "audit-entry": ("dark", 780)}
 # What is done on a page before its picture is taken.
 ACTS = {
     "menu": "document.querySelector('.menu').open = true",
@@ -191,6 +196,15 @@ def pages(base, told):
     return {name: url for name, url in found.items() if url}
 
 
+def reduce(out, images):
+    """Makes the README's pictures of those that were taken."""
+    images.mkdir(parents=True, exist_ok=True)
+    for name, (look, height) in README.items():
+        command = ["convert", out / f"{name}-{look}.png", "-crop", f"1280x{height}+0+0", "+repage", "+dither",
+                   "-colors", "256", "-strip", "-define", "png:compression-level=9", f"PNG8:{images / name}.png"]
+        subprocess.run(command, check=True)
+
+
 def take(driver, base, told, out, only):
     member = next(sight["url"] for sight in told["look_at"] if "opens once" in sight["what"])
     for look, (dark, width, height) in LOOKS.items():
@@ -222,7 +236,10 @@ def main():
     parser.add_argument("--tidings", default="target/debug/tidings")
     parser.add_argument("--events", default="300")
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--readme", type=pathlib.Path, metavar="IMAGES")
     options = parser.parse_args()
+    if options.readme:
+        options.only = list(README)
     options.out.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -242,6 +259,8 @@ def main():
                 "--receive-on", f"127.0.0.1:{free_port()}"]
         told = json.loads(subprocess.run(demo, env=environment, check=True, stdout=subprocess.PIPE).stdout)
         take(driver, base, told, options.out, options.only)
+    if options.readme:
+        reduce(options.out, options.readme)
 
 
 if __name__ == "__main__":
