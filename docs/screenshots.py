@@ -186,6 +186,7 @@ def pages(base, told):
         "replay": f"/portal/replays/{replay}",
         "replay-new": f"/portal/replays/new?endpoint={by_name['Mail service']}",
         "settings": "/portal/settings",
+        "configuration": "/portal/settings/configuration",
         "keys": "/portal/settings/keys",
         "key-new": "/portal/settings/keys/new",
         "key-made": "/portal/settings/keys/new",

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
+use super::shown::ShownSetting;
 use crate::domain::access::ApiKeyText;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Redacted;
@@ -29,6 +30,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     pub egress: EgressConfig,
     pub log: LogConfig,
+    /// What of all this may be shown, as it was read.
+    pub in_effect: Vec<ShownSetting>,
 }
 
 #[derive(Debug, Clone)]

@@ -51,6 +51,7 @@ impl Config {
             delivery: DeliveryConfig::read(&mut reader),
             egress: EgressConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
+            in_effect: settings.shown(),
         };
         // A value that could not be read was replaced by its default, which may contradict others: one thing at a time.
         if reader.faults.is_empty() {

@@ -11,6 +11,7 @@ mod audit_checkpoints;
 mod audit_entry;
 mod audit_schemas;
 mod charts;
+mod configuration;
 mod cookies;
 mod deliveries;
 mod door;
@@ -62,6 +63,7 @@ fn configure_reading(config: &mut ServiceConfig) {
         // Before the pattern that would take the word for an id.
         ("/portal/audit/schemas/new", page(audit_schemas::show_new)),
         ("/portal/settings", page(settings::show)),
+        ("/portal/settings/configuration", page(configuration::show)),
         ("/portal/settings/keys/new", page(api_keys::show_new)),
         ("/portal/settings/organizations", page(organizations::list)),
         (

@@ -23,7 +23,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let known = known.items;
     let now = app.clock().now();
     let content = html! {
-        h1 { "Settings" }
+        div.head { h1 { "Settings" } a href="/portal/settings/configuration" { "Configuration in effect" } }
         dl.facts {
             dt { "Environment" } dd { (id(caller.environment)) }
             dt { "Server" } dd { code { (app.settings().public_url) } " " span.soft { "Tidings " (env!("CARGO_PKG_VERSION")) } }
@@ -38,7 +38,6 @@ pub(super) async fn show(visit: Visit) -> Shown {
             (organizations::table(known.get(..SHOWN).unwrap_or(&known), now))
             p.help { code { "POST /portal_links" } " lets an organization's people in, to see what is theirs." }
         }
-        p.help { "The settings in effect and where each comes from: " code { "tidings config print" } }
     };
     page(&visit, Part::Settings, "Settings", &content)
 }

@@ -114,6 +114,7 @@ async fn a_member_sees_what_is_theirs_and_nothing_else() {
     let organization = format!("/portal/settings/organizations/{}", ours.organization);
     for operators in [
         "/portal/settings",
+        "/portal/settings/configuration",
         "/portal/settings/keys",
         "/portal/settings/keys/new",
         "/portal/settings/organizations",

@@ -29,6 +29,7 @@ async fn every_page_has_strict_headers_whoever_asks_and_whatever_it_answers() {
         "/portal/audit/schemas/new",
         "/portal/audit/actions/a.b",
         "/portal/settings",
+        "/portal/settings/configuration",
         "/portal/settings/keys",
         "/portal/settings/keys/new",
         "/portal/settings/organizations",

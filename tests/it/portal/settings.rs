@@ -278,3 +278,16 @@ async fn whoever_is_bound_to_one_organization_is_told_no_other_name() {
     let made = member.submit("/portal", "/portal/endpoints", &form).await;
     assert_eq!(made.status, 303);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_in_effect_is_shown_without_that_of_the_machine() {
+    let platform = TestPlatform::usual().await;
+    let mut operator = Visitor::operator(&platform).await;
+
+    let page = operator.get("/portal/settings/configuration").await.text;
+
+    assert!(page.contains("<code>events.retention</code></td><td class=\"url\">90d</td>"));
+    for hidden in ["database.", "secrets.", "data.dir", "postgres://"] {
+        assert!(!page.contains(hidden), "{hidden}");
+    }
+}
