@@ -2,10 +2,13 @@
 """Takes a picture of every page of the portal: in light, in dark, and at the width of a phone.
 
     docs/screenshots.py OUT [--tidings target/debug/tidings] [--events 300] [--only NAME …]
+    docs/screenshots.py OUT --readme docs/images
 
 Starts a server of its own, has `tidings demo` fill it, opens the pages in a headless Chromium (chromedriver has to be
 installed), and ends both. OUT gets NAME-light.png, NAME-dark.png and NAME-phone.png. Also tells, for each page, what
 is wider than the window, and what the browser complained of. Nothing but the standard library is needed.
+
+With --readme it takes the README's pictures only, cuts them, and reduces them to few colours (ImageMagick's `convert`).
 """
 
 import argparse
@@ -28,10 +31,20 @@ LOOKS = {  # name: (dark, width, height)
     "dark": (True, 1280, 900),
     "phone": (False, 390, 844),
 }
+# The README's pictures: the look, and how much of the page is kept.
+README = {"overview": ("light", 866), "delivery-flaky": ("light", 860), "why-paused": ("light", 460), "audit-entry": ("dark", 780)}
+# What is done on a page before its picture is taken.
+ACTS = {
+    "menu": "document.querySelector('.menu').open = true",
+    "key-made": "const form = document.querySelector('form.tall'); form.elements.name.value = 'billing service';"
+                "form.querySelector('[value=\"events:write\"]').checked = true; form.submit()",
+    "keys": "document.querySelector('main details').open = true",
+    "checkpoints": "document.querySelector('main details').open = true",
+}
 # What sticks out of the window sideways, though nothing around it scrolls.
 TOO_WIDE = """
 const wide = [...document.querySelectorAll('body *')].filter((item) =>
-  item.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !item.closest('.scroll, pre, svg, nav'));
+  item.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !item.closest('.scroll, pre, svg, nav, details:not([open])'));
 return wide.slice(0, 5).map((item) => item.tagName + '.' + item.className);
 """
 
@@ -108,6 +121,13 @@ class Browser:
             time.sleep(0.1)
         sys.exit("signing in led nowhere")
 
+    def settle(self):
+        """Waits until a form that was sent has led somewhere."""
+        for _ in range(20):
+            time.sleep(0.1)
+            if self.run("return document.readyState") == "complete":
+                return
+
     def complaints(self):
         return [line["message"] for line in self.ask("se/log", {"type": "browser"})]
 
@@ -129,11 +149,15 @@ def pages(base, told):
     by_name = {endpoint["description"].split(";")[0]: endpoint["id"] for endpoint in told["endpoints"]}
     organizations = call("GET", f"{base}/organizations?limit=10&search=Larkspur", key=KEY)["data"]
     trail = organizations[0]["id"]
+    # One replay, so that the pages of replays have something to show.
+    asked = {"webhook_endpoint_id": by_name["Mail service"], "scope": "all", "range_start": "2020-01-01T00:00:00Z", "rate": 20}
+    replay = newest("/replays?limit=1") or call("POST", f"{base}/replays", asked, key=KEY)["id"]
     exhausted = newest("/deliveries?state=exhausted&limit=1")
     deliveries = call("GET", f"{base}/deliveries?state=delivered&limit=1&webhook_endpoint_id={by_name['Billing backend']}",
                       key=KEY)["data"]
     found = {
         "overview": "/portal",
+        "menu": "/portal",
         "events": "/portal/events",
         "events-none": "/portal/events?type=nothing.like.this",
         "event": f"/portal/events/{deliveries[0]['event_id']}",
@@ -153,11 +177,33 @@ def pages(base, told):
         "audit": f"/portal/audit?trail={trail}",
         "audit-own": "/portal/audit",
         "audit-entry": f"/portal/audit/entries/{newest(f'/audit_logs/events?limit=1&organization_id={trail}')}",
+        "checkpoints": f"/portal/audit/checkpoints?trail={trail}",
+        "schemas": "/portal/audit/schemas",
+        "schema": "/portal/audit/actions/invoice.refunded",
+        "schema-new": "/portal/audit/schemas/new?action=invoice.refunded",
         "exports": "/portal/audit/exports",
+        "replays": "/portal/replays",
+        "replay": f"/portal/replays/{replay}",
+        "replay-new": f"/portal/replays/new?endpoint={by_name['Mail service']}",
         "settings": "/portal/settings",
+        "configuration": "/portal/settings/configuration",
+        "keys": "/portal/settings/keys",
+        "key-new": "/portal/settings/keys/new",
+        "key-made": "/portal/settings/keys/new",
+        "organizations": "/portal/settings/organizations",
+        "organization": f"/portal/settings/organizations/{trail}",
         "not-found": "/portal/events/event_01ARZ3NDEKTSV4RRFFQ69G5FAV",
     }
     return {name: url for name, url in found.items() if url}
+
+
+def reduce(out, images):
+    """Makes the README's pictures of those that were taken."""
+    images.mkdir(parents=True, exist_ok=True)
+    for name, (look, height) in README.items():
+        command = ["convert", out / f"{name}-{look}.png", "-crop", f"1280x{height}+0+0", "+repage", "+dither",
+                   "-colors", "256", "-strip", "-define", "png:compression-level=9", f"PNG8:{images / name}.png"]
+        subprocess.run(command, check=True)
 
 
 def take(driver, base, told, out, only):
@@ -172,6 +218,9 @@ def take(driver, base, told, out, only):
                 if only and name not in only:
                     continue
                 browser.open(url if url.startswith("http") else base + url)
+                if name in ACTS:
+                    browser.run(ACTS[name])
+                    browser.settle()
                 browser.picture(out / f"{name}-{look}.png")
                 for complaint in browser.complaints():
                     if "not-found" not in name:
@@ -188,7 +237,10 @@ def main():
     parser.add_argument("--tidings", default="target/debug/tidings")
     parser.add_argument("--events", default="300")
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--readme", type=pathlib.Path, metavar="IMAGES")
     options = parser.parse_args()
+    if options.readme:
+        options.only = list(README)
     options.out.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -208,6 +260,8 @@ def main():
                 "--receive-on", f"127.0.0.1:{free_port()}"]
         told = json.loads(subprocess.run(demo, env=environment, check=True, stdout=subprocess.PIPE).stdout)
         take(driver, base, told, options.out, options.only)
+    if options.readme:
+        reduce(options.out, options.readme)
 
 
 if __name__ == "__main__":

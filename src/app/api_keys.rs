@@ -17,6 +17,7 @@ use crate::domain::access::{ApiKey, ApiKeyText, Caller, Permission};
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
 use crate::domain::id::{ApiKeyId, EnvironmentId};
 use crate::domain::invalid::Invalid;
+use crate::domain::page::{Page, PageQuery};
 use crate::store::{api_keys, environments, events};
 
 /// How long a key is believed without asking again.
@@ -146,6 +147,30 @@ async fn insert(app: &App, key: &ApiKey, text: &ApiKeyText, actor: &Actor) -> Re
 pub async fn list(app: &App) -> Result<Vec<ApiKey>, AppError> {
     let mut conn = app.store().conn().await?;
     Ok(api_keys::all(&mut conn).await?)
+}
+
+/// Lists the keys of the caller's environment, revoked ones too.
+pub async fn page(
+    app: &App,
+    caller: &Caller,
+    query: &PageQuery<ApiKeyId>,
+) -> Result<Page<ApiKey>, AppError> {
+    let mut conn = app.store().conn().await?;
+    let rows = api_keys::page(&mut conn, caller.environment, query).await?;
+    Ok(Page::cut(rows, query))
+}
+
+/// Revokes a key of the caller's environment.
+///
+/// Errors: `NotFound`, also for a key of another environment.
+pub async fn revoke_own(app: &App, caller: &Caller, id: ApiKeyId) -> Result<ApiKey, AppError> {
+    let mut conn = app.store().conn().await?;
+    let key = api_keys::find(&mut conn, id).await?;
+    drop(conn);
+    match key.filter(|key| key.environment == caller.environment) {
+        Some(key) => revoke(app, key.id, &Actor::from(caller)).await,
+        None => Err(AppError::not_found(Noun::ApiKey, &id)),
+    }
 }
 
 /// Revokes a key; one that is revoked already stays so.

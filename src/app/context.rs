@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::api_keys::KeyCache;
 use super::audit_schemas::Demands;
 use super::event_types::Enforced;
+use crate::config::ShownSetting;
 use crate::domain::event::EventLimits;
 use crate::domain::time::Clock;
 use crate::egress::Policy;
@@ -20,6 +21,10 @@ pub struct AppSettings {
     pub audit_schemas_required: bool,
     /// Where callers reach the API, without a slash at the end.
     pub public_url: String,
+    /// Origins that may show the portal in a frame.
+    pub frame_ancestors: Vec<String>,
+    /// What operators may see of the configuration.
+    pub in_effect: Vec<ShownSetting>,
 }
 
 /// What an app is made of.

@@ -1,5 +1,7 @@
 //! Organizations: the customers inside an environment.
 
+use std::collections::BTreeMap;
+
 use diesel_async::AsyncConnection;
 
 use super::context::App;
@@ -17,6 +19,9 @@ use crate::domain::organization::{
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::time::Clock;
 use crate::store::{Conn, StoreError, events, organizations};
+
+/// Organizations that a text may mean, at most: enough to see that it is not one.
+const MEANT_MAX: i64 = 5;
 
 /// Creates an organization.
 ///
@@ -101,6 +106,47 @@ pub async fn list(
     let mut conn = app.store().conn().await?;
     let rows = organizations::page(&mut conn, caller.environment, filter, query).await?;
     Ok(Page::cut(rows, query))
+}
+
+/// What organizations are called, those of `ids` that are there for the caller.
+pub async fn names(
+    app: &App,
+    caller: &Caller,
+    ids: &[OrganizationId],
+) -> Result<BTreeMap<OrganizationId, String>, AppError> {
+    let seen = ids.iter().copied().filter(|id| caller.sees(Some(*id)));
+    let seen: Vec<_> = seen.collect();
+    if seen.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let conn = app.store().conn().await?;
+    let names = organizations::names(&conn, caller.environment, &seen).await?;
+    Ok(names.into_iter().collect())
+}
+
+/// The organizations that a person may mean by a text that is no id: the one whose external id it is; else those
+/// that are called so; else those whose name holds it.
+///
+/// Shape: at most [`MEANT_MAX`]. Nobody who is bound to an organization is told of others.
+pub async fn meant(
+    app: &App,
+    caller: &Caller,
+    text: &str,
+) -> Result<Vec<(OrganizationId, String)>, AppError> {
+    if caller.bound_to.is_some() {
+        return Ok(Vec::new());
+    }
+    let environment = caller.environment;
+    let mut conn = app.store().conn().await?;
+    let own = organizations::find_by_external_id(&mut conn, environment, text).await?;
+    if let Some(organization) = own {
+        return Ok(vec![(organization.id, organization.name)]);
+    }
+    let called = organizations::called(&conn, environment, text, MEANT_MAX).await?;
+    if !called.is_empty() {
+        return Ok(called);
+    }
+    Ok(organizations::holding(&conn, environment, text, MEANT_MAX).await?)
 }
 
 /// Changes an organization.

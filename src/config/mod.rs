@@ -12,8 +12,10 @@ pub mod mask;
 pub mod model;
 mod read;
 pub mod settings;
+mod shown;
 mod units;
 
 pub use fault::{ConfigError, SetupError};
 pub use load::{Loaded, load};
 pub use model::{Config, ServerConfig};
+pub use shown::ShownSetting;

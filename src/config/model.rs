@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
+use super::shown::ShownSetting;
 use crate::domain::access::ApiKeyText;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Redacted;
@@ -18,6 +19,7 @@ use crate::domain::secret::Redacted;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: ServerConfig,
+    pub portal: PortalConfig,
     pub data: DataConfig,
     pub database: DatabaseConfig,
     pub secrets: SecretsConfig,
@@ -28,6 +30,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     pub egress: EgressConfig,
     pub log: LogConfig,
+    /// What of all this may be shown, as it was read.
+    pub in_effect: Vec<ShownSetting>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +70,12 @@ impl ServerConfig {
             workers => workers,
         }
     }
+}
+
+#[derive(Debug, Clone)]
+pub struct PortalConfig {
+    /// Origins, as a browser writes them.
+    pub frame_ancestors: Vec<String>,
 }
 
 #[derive(Debug, Clone)]

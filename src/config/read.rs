@@ -13,7 +13,7 @@ use url::Url;
 use super::fault::{ConfigError, Fault};
 use super::model::{
     AuditConfig, BootstrapConfig, Config, DataConfig, DatabaseConfig, DeliveryConfig, EgressConfig,
-    EventsConfig, IngestConfig, LogConfig, LogFormat, SecretsConfig, ServerConfig,
+    EventsConfig, IngestConfig, LogConfig, LogFormat, PortalConfig, SecretsConfig, ServerConfig,
 };
 use super::settings::{Setting, Settings, Value};
 use super::units;
@@ -36,6 +36,7 @@ impl Config {
         let mut reader = Reader::new(settings);
         let config = Self {
             server: ServerConfig::read(&mut reader),
+            portal: PortalConfig::read(&mut reader),
             data: DataConfig::read(&mut reader),
             database: DatabaseConfig::read(&mut reader),
             secrets: SecretsConfig::read(&mut reader),
@@ -50,6 +51,7 @@ impl Config {
             delivery: DeliveryConfig::read(&mut reader),
             egress: EgressConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
+            in_effect: settings.shown(),
         };
         // A value that could not be read was replaced by its default, which may contradict others: one thing at a time.
         if reader.faults.is_empty() {
@@ -71,6 +73,16 @@ impl ServerConfig {
             body_bytes_max: reader.one("server.body_max", bytes(64 * KIB..=64 * MIB)),
             rate_limit: reader.one("server.rate_limit", number(0..=1_000_000)),
             wrong_keys_max: reader.one("server.wrong_keys_max", number(0..=1_000_000)),
+        }
+    }
+}
+
+impl PortalConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            frame_ancestors: reader.list("portal.frame_ancestors", |texts| {
+                texts.iter().map(|text| origin(text)).collect()
+            }),
         }
     }
 }
@@ -271,6 +283,25 @@ fn public_url(text: &str) -> Result<String, String> {
     let plain = url.has_host() && url.query().is_none() && url.fragment().is_none();
     match url.scheme() {
         "http" | "https" if plain => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(message.to_owned()),
+    }
+}
+
+/// An origin as a browser writes it, and nothing that a header could take for more.
+fn origin(text: &str) -> Result<String, String> {
+    let message = "must be an origin such as https://app.example.com, without a path and without *";
+    let url = units::or_expected(text.parse::<Url>(), message)?;
+    let origin = url.origin().ascii_serialization();
+    let is_bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    let is_plain = origin
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]/".contains(&byte));
+    match url.scheme() {
+        "http" | "https" if is_bare && is_plain => Ok(origin),
         _ => Err(message.to_owned()),
     }
 }

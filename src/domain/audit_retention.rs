@@ -19,12 +19,25 @@ pub struct RetentionPeriod {
 impl RetentionPeriod {
     /// Reads `1_MONTH`, `2_MONTHS` … `11_MONTHS`, `1_YEAR`, `2_YEARS` … `10_YEARS`.
     pub fn from_word(word: &str) -> Option<Self> {
-        let periods = (1..=MONTHS_MAX).map(|count| (count, "MONTH", MONTH_DAYS));
-        let years = (1..=YEARS_MAX).map(|count| (count, "YEAR", YEAR_DAYS));
-        periods.chain(years).find_map(|(count, unit, days)| {
-            let plural = if count == 1 { "" } else { "S" };
-            (word == format!("{count}_{unit}{plural}")).then_some(Self { days: count * days })
-        })
+        let mut all = Self::all();
+        all.find(|period| word == period.words().replace(' ', "_").to_uppercase())
+    }
+
+    /// Every period, the shortest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let months = (1..=MONTHS_MAX).map(|count| count * MONTH_DAYS);
+        let years = (1..=YEARS_MAX).map(|count| count * YEAR_DAYS);
+        months.chain(years).map(|days| Self { days })
+    }
+
+    /// The period for people: `2 months`, `1 year`.
+    pub fn words(self) -> String {
+        let (count, unit) = match self.days < YEAR_DAYS {
+            true => (self.days / MONTH_DAYS, "month"),
+            false => (self.days / YEAR_DAYS, "year"),
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {unit}{plural}")
     }
 
     /// Takes a number of days that is one of the periods.

@@ -177,6 +177,8 @@ fn app_settings(config: &Config, public_url: String) -> AppSettings {
         },
         audit_schemas_required: config.audit.require_schema,
         public_url,
+        frame_ancestors: config.portal.frame_ancestors.clone(),
+        in_effect: config.in_effect.clone(),
     }
 }
 

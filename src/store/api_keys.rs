@@ -6,9 +6,11 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::paging::paged;
 use super::schema::api_keys;
 use crate::domain::access::{ApiKey, Permission};
 use crate::domain::id::{ApiKeyId, EnvironmentId};
+use crate::domain::page::PageQuery;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = api_keys)]
@@ -88,6 +90,21 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<ApiKey>, StoreError> {
         .select(ApiKeyRow::as_select())
         .load(conn)
         .await?;
+    rows.into_iter().map(ApiKey::try_from).collect()
+}
+
+/// Reads one page of an environment's keys, revoked ones too, as `query` says, one row beyond its size.
+pub async fn page(
+    conn: &mut Conn,
+    environment: EnvironmentId,
+    query: &PageQuery<ApiKeyId>,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let statement = api_keys::table
+        .filter(api_keys::environment_id.eq(environment))
+        .select(ApiKeyRow::as_select())
+        .into_boxed();
+    let statement = paged!(statement, api_keys::id, query);
+    let rows: Vec<ApiKeyRow> = statement.load(conn).await?;
     rows.into_iter().map(ApiKey::try_from).collect()
 }
 

@@ -201,6 +201,64 @@ pub async fn existing(
         .await?)
 }
 
+/// What those of `ids` that are organizations of `environment` are called.
+pub async fn names(
+    mut conn: &Conn,
+    environment: EnvironmentId,
+    ids: &[OrganizationId],
+) -> Result<Vec<(OrganizationId, String)>, StoreError> {
+    Ok(organizations::table
+        .filter(organizations::environment_id.eq(environment))
+        .filter(organizations::id.eq_any(ids))
+        .select((organizations::id, organizations::name))
+        .load(&mut conn)
+        .await?)
+}
+
+/// Organizations of `environment` that are called so, in small letters or large ones; at most `limit`.
+pub async fn called(
+    conn: &Conn,
+    environment: EnvironmentId,
+    name: &str,
+    limit: i64,
+) -> Result<Vec<(OrganizationId, String)>, StoreError> {
+    matching(conn, environment, escaped(name), limit).await
+}
+
+/// The same for those whose name holds the text.
+pub async fn holding(
+    conn: &Conn,
+    environment: EnvironmentId,
+    text: &str,
+    limit: i64,
+) -> Result<Vec<(OrganizationId, String)>, StoreError> {
+    let pattern = format!("%{}%", escaped(text));
+    matching(conn, environment, pattern, limit).await
+}
+
+async fn matching(
+    mut conn: &Conn,
+    environment: EnvironmentId,
+    pattern: String,
+    limit: i64,
+) -> Result<Vec<(OrganizationId, String)>, StoreError> {
+    Ok(organizations::table
+        .filter(organizations::environment_id.eq(environment))
+        .filter(organizations::name.ilike(pattern))
+        .order(organizations::id)
+        .select((organizations::id, organizations::name))
+        .limit(limit)
+        .load(&mut conn)
+        .await?)
+}
+
+/// A text that a pattern finds as it stands.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_")
+}
+
 /// Finds one organization of `environment` by the caller's own id for it.
 pub async fn find_by_external_id(
     conn: &mut Conn,
@@ -239,11 +297,8 @@ pub async fn page(
         statement = statement.filter(organizations::id.eq_any(owners));
     }
     if let Some(search) = &filter.search {
-        let escaped = search
-            .replace('\\', "\\\\")
-            .replace('%', "\\%")
-            .replace('_', "\\_");
-        statement = statement.filter(organizations::name.ilike(format!("%{escaped}%")));
+        let pattern = format!("%{}%", escaped(search));
+        statement = statement.filter(organizations::name.ilike(pattern));
     }
     let rows = statement.load(conn).await?;
     with_domains(conn, environment, rows).await

@@ -41,6 +41,7 @@ fn the_model_reads_exactly_the_keys_of_the_defaults() {
     let settings = Settings::defaults();
     let mut reader = Reader::new(&settings);
     ServerConfig::read(&mut reader);
+    PortalConfig::read(&mut reader);
     DataConfig::read(&mut reader);
     DatabaseConfig::read(&mut reader);
     SecretsConfig::read(&mut reader);
@@ -63,6 +64,11 @@ fn each_value_out_of_its_range_is_refused_under_its_key() {
         ("server.listen", "localhost"),
         ("server.public_url", "ftp://example.com"),
         ("server.public_url", "https://example.com/?a=b"),
+        ("portal.frame_ancestors", "app.example.com"),
+        ("portal.frame_ancestors", "https://app.example.com/portal"),
+        ("portal.frame_ancestors", "https://*.example.com"),
+        ("portal.frame_ancestors", "https://a.example.com;script-src"),
+        ("portal.frame_ancestors", "data:text/html,x"),
         ("server.workers", "1025"),
         ("server.body_max", "65MiB"),
         ("server.rate_limit", "-1"),
@@ -246,6 +252,22 @@ fn links_point_to_an_address_that_can_be_called() {
         set.public_url(bound("127.0.0.1:1")),
         "https://t.example.com"
     );
+}
+
+#[test]
+fn whoever_may_frame_the_portal_is_named_as_a_browser_names_them() {
+    let texts = "https://App.example.com:443/, http://localhost:3000,http://[::1]:80";
+    let portal = with(&[("portal.frame_ancestors", texts)]).unwrap().portal;
+
+    assert_eq!(
+        portal.frame_ancestors,
+        [
+            "https://app.example.com",
+            "http://localhost:3000",
+            "http://[::1]"
+        ]
+    );
+    assert!(with(&[]).unwrap().portal.frame_ancestors.is_empty());
 }
 
 #[test]

@@ -97,6 +97,11 @@ impl AuditSchema {
         })
     }
 
+    /// The types that must be among an entry's targets.
+    pub fn target_types(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(|target| target.kind.as_str())
+    }
+
     /// The schema as it is kept and shown: the members `targets`, `actor` and `metadata` of one object.
     pub fn definition(&self) -> String {
         let targets = self.targets.iter().map(|target| TargetDefinition {

@@ -39,17 +39,19 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     }
 }
 
-/// Shows people the documentation and programs where to find it.
+/// Leads people to the portal, which asks strangers who they are and tells them of the documentation, and tells
+/// programs where everything is.
 async fn front_door(request: HttpRequest) -> HttpResponse {
     if wants_html(request.headers()) {
         return HttpResponse::Found()
-            .insert_header((LOCATION, "/docs"))
+            .insert_header((LOCATION, "/portal"))
+            .insert_header((CACHE_CONTROL, "no-cache"))
             .finish();
     }
     HttpResponse::Ok().json(json!({
         "name": "tidings",
         "version": env!("CARGO_PKG_VERSION"),
-        "links": { "documentation": "/docs", "openapi": "/openapi.json", "readiness": "/readyz" },
+        "links": { "portal": "/portal", "documentation": "/docs", "openapi": "/openapi.json", "readiness": "/readyz" },
     }))
 }
 
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_shown_the_page_and_a_program_the_links() {
+    fn a_browser_is_led_to_a_page_and_a_program_is_told_the_links() {
         let accept = |value| HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]);
 
         assert!(wants_html(&accept(

@@ -12,8 +12,8 @@ use super::argument::Extract;
 use super::query::decode_path;
 use crate::app::Noun;
 use crate::domain::id::{
-    AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId, DeliveryId,
-    EndpointId, EventId, OrganizationId, ReplayId,
+    ApiKeyId, AuditLogCheckpointId, AuditLogEventId, AuditLogExportId, AuditLogRedactionId,
+    DeliveryId, EndpointId, EventId, OrganizationId, ReplayId,
 };
 use crate::http::problem::Problem;
 
@@ -56,6 +56,10 @@ impl Named for AuditLogCheckpointId {
 
 impl Named for AuditLogRedactionId {
     const NOUN: Noun = Noun::AuditLogRedaction;
+}
+
+impl Named for ApiKeyId {
+    const NOUN: Noun = Noun::ApiKey;
 }
 
 /// The `{id}` of a path. What is no id of its kind is answered exactly like an id that names nothing.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::door::{Shown, Visit, redirect};
 use super::endpoints::{first_page, listing};
+use super::naming::{self, CHOICES, Names};
 use super::parts::{Tone, badge, empty, id, notice, number, pager, when};
 use super::view::{Part, page, proof};
 use crate::app::{self, AppError};
@@ -14,22 +15,33 @@ use crate::domain::audit::{AuditFilter, AuditRecord, Trail};
 use crate::domain::audit_export::{Export, ExportFormat, ExportState, NewExport};
 use crate::domain::checkpoint::StoredCheckpoint;
 use crate::domain::event::EventPattern;
-use crate::domain::invalid::{Faults, Invalid};
+use crate::domain::invalid::Faults;
 use crate::domain::time;
 use crate::http::extract::Query;
 use crate::http::problem::Problem;
 
 /// Whose trail a visitor means: their own, or what they name; the environment's where they name none.
-fn trail(visit: &Visit, query: &Query) -> Result<Trail, Problem> {
+pub(super) async fn trail(visit: &Visit, query: &Query) -> Result<Trail, Problem> {
     if let Some(organization) = visit.caller.bound_to {
         return Ok(Trail::Organization(organization));
     }
-    match query.filled("trail") {
-        None => Ok(Trail::Environment),
-        Some(text) => text.parse().map_err(|fault| {
-            let message = format!("The log {fault}.");
-            vec![Invalid::new("trail", "invalid_trail", message)].into()
-        }),
+    let Some(text) = query.filled("trail") else {
+        return Ok(Trail::Environment);
+    };
+    if let Ok(trail) = text.parse() {
+        return Ok(trail);
+    }
+    match naming::meant(visit, "trail", text).await? {
+        Ok(organization) => Ok(Trail::Organization(organization)),
+        Err(fault) => Err(vec![fault].into()),
+    }
+}
+
+/// The field that says whose log is meant.
+pub(super) fn trail_filter(visit: &Visit) -> Markup {
+    let value = visit.query.one("trail").unwrap_or_default();
+    html! {
+        label { "Log of" input name="trail" value=(value) list=(CHOICES) placeholder="environment, or an organization" autocomplete="off" spellcheck="false"; }
     }
 }
 
@@ -52,18 +64,20 @@ pub(super) async fn list(visit: Visit) -> Shown {
         search: visit.query.filled("search").map(str::to_owned),
         ..AuditFilter::default()
     };
-    let trail = trail(&visit, &visit.query)?;
+    let trail = trail(&visit, &visit.query).await?;
     let listing = listing(&visit.query)?;
     let entries =
         app::audit::list(&visit.app, &visit.caller, Some(trail), filter, &listing).await?;
     let checkpoint = latest(&visit, trail).await?;
+    let names = Names::of(&visit, [trail.organization()]).await?;
+    let choices = naming::choices(&visit).await?;
     let now = visit.app.clock().now();
     let content = html! {
-        div.head { h1 { "Audit log" } a href="/portal/audit/exports" { "Exports" } }
+        div.head { h1 { "Audit log" } (around(&visit, trail)) }
         (notice(&visit.query, &[("signed", "The log was signed as it is now.")]))
-        (filters(&visit))
+        (filters(&visit)) (choices)
         @for fault in &told { p.fault role="alert" { (fault.message) } }
-        (head(&visit, trail, checkpoint.as_ref(), now))
+        (signed(&visit, (trail, &names), checkpoint.as_ref(), now))
         @if entries.items.is_empty() {
             (empty("No entries", &html! { p { "Entries are recorded with " code { "POST /audit_logs/events" } "; what is done to the platform itself is in the environment's own log." } }))
         } @else { (table(&entries.items, now)) }
@@ -72,7 +86,11 @@ pub(super) async fn list(visit: Visit) -> Shown {
     page(&visit, Part::Audit, "Audit log", &content)
 }
 
-async fn latest(visit: &Visit, trail: Trail) -> Result<Option<StoredCheckpoint>, AppError> {
+/// The last checkpoint of a log, if there is one.
+pub(super) async fn latest(
+    visit: &Visit,
+    trail: Trail,
+) -> Result<Option<StoredCheckpoint>, AppError> {
     match app::audit_checkpoints::latest(&visit.app, &visit.caller, trail).await {
         Ok(latest) => Ok(Some(latest)),
         Err(AppError::NotFound { .. }) => Ok(None),
@@ -84,9 +102,7 @@ fn filters(visit: &Visit) -> Markup {
     let value = |name| visit.query.one(name).unwrap_or_default();
     html! {
         form.filters method="get" role="search" aria-label="Filter entries" {
-            @if visit.caller.bound_to.is_none() {
-                label { "Log of" input name="trail" value=(value("trail")) placeholder="environment, or org_…" spellcheck="false"; }
-            }
+            @if visit.caller.bound_to.is_none() { (trail_filter(visit)) }
             label { "Search" input type="search" name="search" value=(value("search")) placeholder="words in names and metadata"; }
             label { "Action" input name="action" value=(value("action")) placeholder="user.*" spellcheck="false"; }
             label { "Actor id" input name="actor" value=(value("actor")) spellcheck="false"; }
@@ -95,14 +111,36 @@ fn filters(visit: &Visit) -> Markup {
     }
 }
 
-/// How much of the log is signed.
-fn head(
+/// The pages beside the log. What is the environment's is for operators.
+fn around(visit: &Visit, trail: Trail) -> Markup {
+    html! {
+        p.around {
+            a href={ "/portal/audit/checkpoints?trail=" (trail) } { "Checkpoints" }
+            @if visit.caller.may(Permission::Admin) {
+                a href="/portal/audit/schemas" { "Schemas" }
+                a href="/portal/audit/exports" { "Exports" }
+            }
+        }
+    }
+}
+
+/// Whose log it is, and how much of it is signed.
+pub(super) fn signed(
     visit: &Visit,
-    trail: Trail,
+    (trail, names): (Trail, &Names),
     checkpoint: Option<&StoredCheckpoint>,
     now: DateTime<Utc>,
 ) -> Markup {
     html! {
+        @if visit.caller.bound_to.is_none() {
+            p {
+                "Log of "
+                @match trail.organization() {
+                    Some(organization) => (names.whole(organization)),
+                    None => "the environment: what is done to the platform itself",
+                }
+            }
+        }
         div.line {
             @match checkpoint {
                 Some(checkpoint) => p { (badge(Tone::Good, "signed")) " " (number(checkpoint.size)) " entries, " (when(checkpoint.created_at, now)) },
@@ -168,7 +206,7 @@ pub(super) fn party(object: Option<&Value>) -> Markup {
 /// Signs a log as it is now.
 pub(super) async fn create_checkpoint(visit: Visit) -> Shown {
     visit.require(Permission::Admin)?;
-    let trail = trail(&visit, &visit.form)?;
+    let trail = trail(&visit, &visit.form).await?;
     app::audit_checkpoints::create(&visit.app, &visit.caller, trail, None).await?;
     Ok(redirect(&format!(
         "/portal/audit?trail={trail}&done=signed"
@@ -179,6 +217,9 @@ pub(super) async fn exports(visit: Visit) -> Shown {
     // The list is the environment's; a member has the log itself.
     visit.require(Permission::Admin)?;
     let exports = app::audit_exports::list(&visit.app, &visit.caller, &first_page()).await?;
+    let owners = exports.items.iter().map(|export| export.organization);
+    let names = Names::of(&visit, owners).await?;
+    let choices = naming::choices(&visit).await?;
     let now = visit.app.clock().now();
     let content = html! {
         p.crumbs { a href="/portal/audit" { "Audit log" } }
@@ -186,7 +227,7 @@ pub(super) async fn exports(visit: Visit) -> Shown {
         (notice(&visit.query, &[("asked", "The export is being written. Its link appears here.")]))
         form.filters method="post" action="/portal/audit/exports" {
             (proof(&visit))
-            label { "Log of" input name="trail" placeholder="environment, or org_…" spellcheck="false"; }
+            (trail_filter(&visit)) (choices)
             label { "Format"
                 select name="format" {
                     option value="ndjson" { "NDJSON with proofs" }
@@ -198,19 +239,19 @@ pub(super) async fn exports(visit: Visit) -> Shown {
         div #live data-live="2000" {
             @if exports.items.is_empty() {
                 (empty("No exports", &html! { p { "An NDJSON export can be checked without this server: " code { "tidings audit verify" } } }))
-            } @else { (exports_table(&exports.items, now)) }
+            } @else { (exports_table(&exports.items, &names, now)) }
         }
     };
     page(&visit, Part::Audit, "Exports", &content)
 }
 
-fn exports_table(exports: &[Export], now: DateTime<Utc>) -> Markup {
+fn exports_table(exports: &[Export], names: &Names, now: DateTime<Utc>) -> Markup {
     html! {
         div.scroll { table {
             thead { tr { th.wide { "Export" } th { "Log of" } th { "State" } th.num.wide { "Entries" } th.wide { "Asked for" } th { "" } } }
             tbody { @for export in exports { tr {
                 td.wide { (id(export.id)) }
-                td { code.id { (Trail::of(export.organization)) } }
+                td { @match export.organization { Some(_) => (names.short(export.organization)), None => "environment" } }
                 td { (export_badge(export.state)) }
                 td.num.wide {
                     (number(export.entries))
@@ -242,7 +283,7 @@ fn export_badge(state: ExportState) -> Markup {
 /// Asks for an export of a whole log.
 pub(super) async fn create_export(visit: Visit) -> Shown {
     visit.require(Permission::Admin)?;
-    let trail = trail(&visit, &visit.form)?;
+    let trail = trail(&visit, &visit.form).await?;
     let format = visit
         .form
         .one("format")

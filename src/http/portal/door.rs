@@ -15,7 +15,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use futures_util::FutureExt as _;
 
-use super::cookies::Cookie;
+use super::cookies::{Carriage, Cookie};
 use super::view;
 use crate::app::{self, App};
 use crate::domain::access::{Caller, Permission};
@@ -26,8 +26,10 @@ use crate::http::problem::{Code, Problem};
 /// The name of the field with a form's proof.
 pub(super) const PROOF: &str = "proof";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What a page may do; whose frame it may stand in comes behind.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors ";
+const NOBODY: &str = "'none'";
 
 /// What every handler of a page gives.
 pub(super) type Shown = Result<HttpResponse, Problem>;
@@ -66,14 +68,21 @@ pub(super) struct Stranger {
 }
 
 impl Stranger {
-    /// Whether the links of this server are https, and so its cookies.
-    pub(super) fn is_secure(&self) -> bool {
-        is_secure(&self.app)
+    /// How this server's cookies travel.
+    pub(super) fn carriage(&self) -> Carriage {
+        carriage(&self.app)
     }
 }
 
-pub(super) fn is_secure(app: &App) -> bool {
-    app.settings().public_url.starts_with("https://")
+/// Over https where the links of the server are, and into frames where somebody may make one.
+pub(super) fn carriage(app: &App) -> Carriage {
+    let settings = app.settings();
+    let is_https = settings.public_url.starts_with("https://");
+    match (is_https, settings.frame_ancestors.is_empty()) {
+        (false, _) => Carriage::Plain,
+        (true, true) => Carriage::Secure,
+        (true, false) => Carriage::Framed,
+    }
 }
 
 /// A page for whoever is in.
@@ -151,7 +160,7 @@ where
                 let Form(form) = Form::extract(&request, &mut payload.into_inner()).await?;
                 let stranger = stranger(&request, form).await?;
                 let proof = stranger.form.one(PROOF).unwrap_or_default();
-                let beside = Cookie::Form.read(request.headers(), stranger.is_secure());
+                let beside = Cookie::Form.read(request.headers(), stranger.carriage());
                 if !beside.is_some_and(|beside| !beside.is_empty() && same(proof, beside)) {
                     return Err(stale_form());
                 }
@@ -179,7 +188,7 @@ pub(super) async fn enter(request: &HttpRequest, form: Query) -> Result<Option<V
         query,
         form,
     } = stranger(request, form).await?;
-    let cookie = Cookie::Session.read(request.headers(), is_secure(&app));
+    let cookie = Cookie::Session.read(request.headers(), carriage(&app));
     let Some(pass) = cookie.and_then(Pass::parse) else {
         return Ok(None);
     };
@@ -234,16 +243,35 @@ async fn finish(answer: impl Future<Output = Shown>, request: &HttpRequest) -> H
     };
     let headers = response.headers_mut();
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "no-referrer"),
         // A page shows what is so now, to one visitor.
         (CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let app = request.app_data::<Data<App>>();
+    frame(
+        headers,
+        app.map_or(&[], |app| &app.settings().frame_ancestors),
+    );
     response
+}
+
+/// Says whose pages may show this one in a frame: those that the settings name, and nobody else.
+fn frame(headers: &mut HeaderMap, allowed: &[String]) {
+    let policy = format!("{POLICY}{}", allowed.join(" "));
+    let policy = HeaderValue::from_str(&policy).ok();
+    match policy.filter(|_| !allowed.is_empty()) {
+        // The older header cannot name anybody, and browsers that know the policy do without.
+        Some(policy) => headers.insert(CONTENT_SECURITY_POLICY, policy),
+        None => {
+            headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+            let policy = HeaderValue::from_str(&format!("{POLICY}{NOBODY}"));
+            let policy = policy.unwrap_or(HeaderValue::from_static("default-src 'none'"));
+            headers.insert(CONTENT_SECURITY_POLICY, policy)
+        }
+    };
 }
 
 /// Leads to another page of the portal.

@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use maud::{Markup, html};
 
 use super::door::{Shown, Visit, redirect};
+use super::naming::{self, CHOICES};
 use super::view::{Part, page, page_with, proof};
 use crate::app;
 use crate::app::AppError;
@@ -33,7 +34,6 @@ struct Filled {
     url: String,
     patterns: Vec<EventPattern>,
     description: String,
-    organization: Option<OrganizationId>,
 }
 
 impl Fields {
@@ -57,8 +57,7 @@ impl Fields {
         }
     }
 
-    fn read(&self) -> Result<Filled, Vec<Invalid>> {
-        let mut faults = Faults::default();
+    fn read(&self, mut faults: Faults) -> Result<Filled, Vec<Invalid>> {
         for (field, name, text, max) in [
             ("url", "The URL", &self.url, URL_CHARS_MAX),
             (
@@ -87,19 +86,11 @@ impl Fields {
             }))
         });
         let patterns = patterns.collect();
-        let organization = match self.organization.as_str() {
-            "" => None,
-            text => faults.take(text.parse().map_err(|fault| {
-                let message = format!("The organization {fault}.");
-                Invalid::new("organization", "invalid_organization_id", message)
-            })),
-        };
         faults.check()?;
         Ok(Filled {
             url: self.url.clone(),
             patterns,
             description: self.description.clone(),
-            organization,
         })
     }
 }
@@ -122,26 +113,28 @@ fn told(error: AppError) -> Result<Vec<String>, AppError> {
 
 pub(super) async fn show_new(visit: Visit) -> Shown {
     visit.require(Permission::EndpointsWrite)?;
-    let content = new_form(&visit, &Fields::default(), &[]);
+    let content = new_form(&visit, &Fields::default(), &[]).await?;
     page(&visit, Part::Endpoints, "Add an endpoint", &content)
 }
 
-fn new_form(visit: &Visit, fields: &Fields, faults: &[String]) -> Markup {
+async fn new_form(visit: &Visit, fields: &Fields, faults: &[String]) -> Result<Markup, AppError> {
     let organization = visit.caller.bound_to.is_none().then_some(fields);
-    html! {
+    let choices = naming::choices(visit).await?;
+    Ok(html! {
         p.crumbs { a href="/portal/endpoints" { "Endpoints" } }
         h1 { "Add an endpoint" }
         form.tall method="post" action="/portal/endpoints" {
             (inputs(visit, fields, faults))
             @if let Some(fields) = organization {
                 label { "Organization " span.soft { "(optional)" }
-                    input name="organization" value=(fields.organization) placeholder="org_…" spellcheck="false" aria-describedby="organization-help";
+                    input name="organization" value=(fields.organization) list=(CHOICES) placeholder="name or org_…" autocomplete="off" spellcheck="false" aria-describedby="organization-help";
                 }
+                (choices)
                 p #organization-help .help { "Bound to an organization, it gets that organization's events only." }
             }
             div.actions { button type="submit" { "Add the endpoint" } a.button.quiet href="/portal/endpoints" { "Cancel" } }
         }
-    }
+    })
 }
 
 fn inputs(visit: &Visit, fields: &Fields, faults: &[String]) -> Markup {
@@ -170,12 +163,14 @@ fn inputs(visit: &Visit, fields: &Fields, faults: &[String]) -> Markup {
 pub(super) async fn create(visit: Visit) -> Shown {
     visit.require(Permission::EndpointsWrite)?;
     let fields = Fields::of_form(&visit.form);
-    let made = match fields.read() {
+    let mut faults = Faults::default();
+    let organization = organization(&visit, &fields, &mut faults).await?;
+    let made = match fields.read(faults) {
         Ok(filled) => {
             let new = NewEndpoint {
                 url: filled.url,
                 patterns: filled.patterns,
-                organization: filled.organization,
+                organization,
                 description: filled.description,
                 state: EndpointState::Enabled,
                 schedule: None,
@@ -191,11 +186,24 @@ pub(super) async fn create(visit: Visit) -> Shown {
             endpoint.id
         ))),
         Err(error) => {
-            let content = new_form(&visit, &fields, &told(error)?);
+            let content = new_form(&visit, &fields, &told(error)?).await?;
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             page_with(status, &visit, Part::Endpoints, "Add an endpoint", &content)
         }
     }
+}
+
+/// The organization that the field means. A member's endpoints are their organization's, whatever stands there.
+async fn organization(
+    visit: &Visit,
+    fields: &Fields,
+    faults: &mut Faults,
+) -> Result<Option<OrganizationId>, AppError> {
+    if fields.organization.is_empty() || visit.caller.bound_to.is_some() {
+        return Ok(None);
+    }
+    let meant = naming::meant(visit, "organization", &fields.organization).await?;
+    Ok(faults.take(meant))
 }
 
 async fn found(visit: &Visit) -> Result<Endpoint, Problem> {
@@ -225,7 +233,7 @@ fn edit_form(visit: &Visit, id: EndpointId, fields: &Fields, faults: &[String]) 
 pub(super) async fn update(visit: Visit) -> Shown {
     let endpoint = found(&visit).await?;
     let fields = Fields::of_form(&visit.form);
-    let saved = match fields.read() {
+    let saved = match fields.read(Faults::default()) {
         Ok(filled) => {
             let change = EndpointChange {
                 url: Some(filled.url),

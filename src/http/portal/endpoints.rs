@@ -12,6 +12,7 @@ use maud::{Markup, html};
 use super::charts::{figures, ticks};
 use super::deliveries::table as deliveries_table;
 use super::door::{Shown, Visit, redirect};
+use super::naming::Names;
 use super::parts::{Tone, badge, empty, endpoint_badge, id, notice, pager, probe, when};
 use super::replay_forms::field_text;
 use super::view::{Part, page, proof};
@@ -82,6 +83,9 @@ pub(super) fn first_page<Id>() -> PageQuery<Id> {
 pub(super) async fn list(visit: Visit) -> Shown {
     let listing = listing(&visit.query)?;
     let endpoints = app::endpoints::list(&visit.app, &visit.caller, &listing).await?;
+    let owners = endpoints.items.iter().map(|endpoint| endpoint.organization);
+    let names = Names::of(&visit, owners).await?;
+    let is_operator = visit.caller.bound_to.is_none();
     let now = visit.app.clock().now();
     let may_write = visit.caller.may(Permission::EndpointsWrite);
     let content = html! {
@@ -93,12 +97,13 @@ pub(super) async fn list(visit: Visit) -> Shown {
         @if endpoints.items.is_empty() { (none_yet()) }
         @else {
             div.scroll { table {
-                thead { tr { th { "URL" } th { "State" } th.wide { "Wants" } th.wide { "Description" } th.wide { "Created" } } }
+                thead { tr { th { "URL" } th { "State" } th.wide { "Wants" } th.wide { "Description" } @if is_operator { th.wide { "Organization" } } th.wide { "Created" } } }
                 tbody { @for endpoint in &endpoints.items { tr {
                     td { a.url href={ "/portal/endpoints/" (endpoint.id) } { (endpoint.url) } }
                     td { (endpoint_badge(endpoint)) }
                     td.wide { (patterns(endpoint)) }
                     td.wide { (endpoint.description) }
+                    @if is_operator { td.wide { @match endpoint.organization { Some(_) => (names.short(endpoint.organization)), None => span.soft { "all" } } } }
                     td.wide { (when(endpoint.created_at, now)) }
                 } } }
             } }
@@ -147,6 +152,7 @@ async fn show_with(visit: &Visit, wanted: EndpointId, reveal: bool) -> Shown {
     let recent = app::deliveries::list(&visit.app, &visit.caller, &filter, &first_page()).await?;
     let recent = recent.items;
     let breaker = app::endpoints::breaker(&visit.app, &endpoint).await?;
+    let names = Names::of(visit, [endpoint.organization]).await?;
     let now = visit.app.clock().now();
     let content = html! {
         p.crumbs { a href="/portal/endpoints" { "Endpoints" } }
@@ -156,7 +162,7 @@ async fn show_with(visit: &Visit, wanted: EndpointId, reveal: bool) -> Shown {
             p { (badge(Tone::Waiting, "paused")) " " (probe(since, probe_at, now)) " What is owed to it waits." }
         }
         (notice(&visit.query, &NOTICES))
-        (facts(&endpoint, now))
+        (facts(&endpoint, &names, now))
         @if visit.caller.may(Permission::EndpointsWrite) { (buttons(visit, &endpoint)) }
         (secret(visit, &endpoint, now, reveal))
         section #live data-live="3000" {
@@ -188,13 +194,13 @@ fn health(endpoint: &Endpoint, now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn facts(endpoint: &Endpoint, now: DateTime<Utc>) -> Markup {
+fn facts(endpoint: &Endpoint, names: &Names, now: DateTime<Utc>) -> Markup {
     html! {
         dl.facts {
             dt { "Id" } dd { (id(endpoint.id)) }
             dt { "Wants" } dd { (patterns(endpoint)) }
             dt { "Organization" }
-            dd { @match endpoint.organization { Some(organization) => (id(organization)), None => span.soft { "all" } } }
+            dd { @match endpoint.organization { Some(organization) => (names.whole(organization)), None => span.soft { "all" } } }
             @if !endpoint.description.is_empty() { dt { "Description" } dd { (endpoint.description) } }
             dt { "Created" } dd { (when(endpoint.created_at, now)) }
             dt { "Changed" } dd { (when(endpoint.updated_at, now)) }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::door::{Shown, Visit, redirect};
 use super::endpoints::{first_page, listing};
 use super::json_view::json;
+use super::naming::{self, CHOICES, Names};
 use super::overview::no_events;
 use super::parts::{empty, id, pager, short_link, state_badge, when};
 use super::view::{Part, page};
@@ -25,7 +26,10 @@ pub(super) async fn list(visit: Visit) -> Shown {
         return Ok(redirect(&format!("/portal/events/{id}")));
     }
     let mut faults = Faults::default();
-    let filter = filter(&visit.query, &mut faults);
+    let filter = EventFilter {
+        organization: naming::filter(&visit, &visit.query, &mut faults).await?,
+        ..filter(&visit.query, &mut faults)
+    };
     if visit.query.filled("id").is_some() {
         let message = "That is no event's id: event_ and 26 characters.";
         faults.push(Invalid::new("id", "invalid_id", message));
@@ -33,14 +37,16 @@ pub(super) async fn list(visit: Visit) -> Shown {
     let told = faults.check().err().unwrap_or_default();
     let listing = listing(&visit.query)?;
     let events = app::events::recent(&visit.app, &visit.caller, &filter, &listing).await?;
+    let names = Names::of(&visit, events.items.iter().map(|event| event.organization)).await?;
+    let choices = naming::choices(&visit).await?;
     let now = visit.app.clock().now();
     let is_first = listing.cursor.is_none();
     let content = html! {
         h1 { "Events" }
-        (filters(&visit.query, &told))
+        (filters(&visit, &told)) (choices)
         // Only the newest page moves by itself.
         div #live data-live=[is_first.then_some("2000")] {
-            @if !events.items.is_empty() { (table(&events.items, now)) }
+            @if !events.items.is_empty() { (table(&events.items, &names, now)) }
             @else if visit.query.pairs().any(|(_, value)| !value.is_empty()) {
                 (empty("Nothing matches", &html! { p { a href="/portal/events" { "Show all events" } } }))
             }
@@ -51,6 +57,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
     page(&visit, Part::Events, "Events", &content)
 }
 
+/// Everything but the organization, which may have to be looked for.
 fn filter(query: &Query, faults: &mut Faults) -> EventFilter {
     let names = query.filled("type").unwrap_or_default().split([',', ' ']);
     let names = names.filter(|name| !name.is_empty());
@@ -59,7 +66,7 @@ fn filter(query: &Query, faults: &mut Faults) -> EventFilter {
         .collect();
     EventFilter {
         patterns,
-        organization: query.id("organization", faults),
+        organization: None,
         from: moment(query, "from", faults),
         until: moment(query, "until", faults),
     }
@@ -75,12 +82,14 @@ pub(super) fn moment(query: &Query, name: &str, faults: &mut Faults) -> Option<D
     }))
 }
 
-fn filters(query: &Query, faults: &[Invalid]) -> Markup {
-    let value = |name| query.one(name).unwrap_or_default();
+fn filters(visit: &Visit, faults: &[Invalid]) -> Markup {
+    let value = |name| visit.query.one(name).unwrap_or_default();
     html! {
         form.filters method="get" role="search" aria-label="Filter events" {
             label { "Type" input name="type" value=(value("type")) placeholder="invoice.*" autocomplete="off" spellcheck="false"; }
-            label { "Organization" input name="organization" value=(value("organization")) placeholder="org_…" spellcheck="false"; }
+            @if visit.caller.bound_to.is_none() {
+                label { "Organization" input name="organization" value=(value("organization")) list=(CHOICES) placeholder="name or org_…" autocomplete="off" spellcheck="false"; }
+            }
             label { "From (UTC)" input type="datetime-local" name="from" value=(value("from")); }
             label { "Until (UTC)" input type="datetime-local" name="until" value=(value("until")); }
             label { "Id" input name="id" value=(value("id")) placeholder="event_…" spellcheck="false"; }
@@ -91,7 +100,7 @@ fn filters(query: &Query, faults: &[Invalid]) -> Markup {
 }
 
 /// A table of events.
-pub(super) fn table(events: &[Event], now: DateTime<Utc>) -> Markup {
+pub(super) fn table(events: &[Event], names: &Names, now: DateTime<Utc>) -> Markup {
     html! {
         div.scroll {
             table {
@@ -101,12 +110,7 @@ pub(super) fn table(events: &[Event], now: DateTime<Utc>) -> Markup {
                         tr {
                             td { a.name href={ "/portal/events/" (event.id) } { (event.event_type) } }
                             td.wide { (short_link("/portal/events/", event.id)) }
-                            td.wide {
-                                @match event.organization {
-                                    Some(organization) => code { (organization) },
-                                    None => span.soft { "–" },
-                                }
-                            }
+                            td.wide { (names.short(event.organization)) }
                             td.num.wide { (event.position) }
                             td { (when(event.id.time(), now)) }
                         }
@@ -136,6 +140,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let endpoints = app::endpoints::list(&visit.app, &visit.caller, &first_page())
         .await?
         .items;
+    let names = Names::of(&visit, [event.organization]).await?;
     let now = visit.app.clock().now();
     let of = |wanted| {
         endpoints
@@ -151,7 +156,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
             dt { "Recorded" } dd { (when(event.id.time(), now)) }
             dt { "Position" } dd { (event.position) }
             dt { "Organization" }
-            dd { @match event.organization { Some(organization) => (id(organization)), None => span.soft { "none" } } }
+            dd { @match event.organization { Some(organization) => (names.whole(organization)), None => span.soft { "none" } } }
         }
         section #live data-live="2000" {
             h2 { "Deliveries" }

@@ -36,6 +36,15 @@ pub(super) fn json(text: &str) -> Markup {
     }
 }
 
+/// A JSON text as it is shown, for a field in which it is changed.
+pub(super) fn indented(text: &str) -> String {
+    let texts = pieces(text).into_iter().map(|piece| match piece {
+        Piece::Plain(text) => text,
+        Piece::Name(text) | Piece::Text(text) | Piece::Word(text) => text.to_owned(),
+    });
+    texts.collect()
+}
+
 /// Cuts a valid JSON text into pieces.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
@@ -113,17 +122,9 @@ fn string_length(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> String {
-        let texts = pieces(text).into_iter().map(|piece| match piece {
-            Piece::Plain(text) => text,
-            Piece::Name(text) | Piece::Text(text) | Piece::Word(text) => text.to_owned(),
-        });
-        texts.collect()
-    }
-
     #[test]
     fn json_is_indented_and_otherwise_as_it_was() {
-        let shown = shown(r#"{"b":1.50,"a":["x,\"}",{}],"c":null}"#);
+        let shown = indented(r#"{"b":1.50,"a":["x,\"}",{}],"c":null}"#);
 
         let expected =
             "{\n  \"b\": 1.50,\n  \"a\": [\n    \"x,\\\"}\",\n    {}\n  ],\n  \"c\": null\n}";

@@ -4,10 +4,14 @@
 //! works without scripts; nothing is fetched from another host. Every form carries its session's proof. Pages are
 //! for people and no operations of the API.
 
+mod api_keys;
 mod assets;
 mod audit;
+mod audit_checkpoints;
 mod audit_entry;
+mod audit_schemas;
 mod charts;
+mod configuration;
 mod cookies;
 mod deliveries;
 mod door;
@@ -15,6 +19,8 @@ mod endpoint_forms;
 mod endpoints;
 mod events;
 mod json_view;
+mod naming;
+mod organizations;
 mod overview;
 mod parts;
 mod replay_forms;
@@ -34,6 +40,8 @@ use door::{action, open_action, open_page, page};
 pub(super) fn configure(config: &mut ServiceConfig) {
     configure_reading(config);
     configure_forms(config);
+    configure_operators_forms(config);
+    configure_buttons(config);
 }
 
 /// Pages that only show.
@@ -51,7 +59,17 @@ fn configure_reading(config: &mut ServiceConfig) {
         ("/portal/replays/{id}", page(replays::show)),
         ("/portal/audit", page(audit::list)),
         ("/portal/audit/entries/{id}", page(audit_entry::show)),
+        ("/portal/audit/actions/{action}", page(audit_schemas::show)),
+        // Before the pattern that would take the word for an id.
+        ("/portal/audit/schemas/new", page(audit_schemas::show_new)),
         ("/portal/settings", page(settings::show)),
+        ("/portal/settings/configuration", page(configuration::show)),
+        ("/portal/settings/keys/new", page(api_keys::show_new)),
+        ("/portal/settings/organizations", page(organizations::list)),
+        (
+            "/portal/settings/organizations/{id}",
+            page(organizations::show),
+        ),
     ] {
         config.service(refusing(path, "GET, HEAD").route(reading(route)));
     }
@@ -96,26 +114,62 @@ fn configure_forms(config: &mut ServiceConfig) {
             page(replays::list),
             action(replay_forms::create),
         ),
+    ] {
+        config.service(both(path, shown, done));
+    }
+}
+
+/// The same for what belongs to the environment.
+fn configure_operators_forms(config: &mut ServiceConfig) {
+    for (path, shown, done) in [
         (
             "/portal/audit/exports",
             page(audit::exports),
             action(audit::create_export),
         ),
+        (
+            "/portal/audit/checkpoints",
+            page(audit_checkpoints::list),
+            action(audit::create_checkpoint),
+        ),
+        (
+            "/portal/audit/schemas",
+            page(audit_schemas::list),
+            action(audit_schemas::create),
+        ),
+        (
+            "/portal/settings/keys",
+            page(api_keys::list),
+            action(api_keys::create),
+        ),
     ] {
-        let resource = refusing(path, "GET, HEAD, POST").route(reading(shown));
-        config.service(resource.route(done.guard(guard::Post())));
+        config.service(both(path, shown, done));
     }
+}
+
+/// Buttons without a page of their own.
+fn configure_buttons(config: &mut ServiceConfig) {
     for (path, done) in [
         ("/portal/sign-out", action(sign_in::sign_out)),
         ("/portal/deliveries/{id}/replay", action(deliveries::replay)),
         ("/portal/replays/{id}/cancel", action(replays::cancel)),
         (
-            "/portal/audit/checkpoints",
-            action(audit::create_checkpoint),
+            "/portal/settings/keys/{id}/revoke",
+            action(api_keys::revoke),
+        ),
+        (
+            "/portal/settings/organizations/{id}/retention",
+            action(organizations::set_retention),
         ),
     ] {
         config.service(refusing(path, "POST").route(done.guard(guard::Post())));
     }
+}
+
+/// A path with a page and what its form does.
+fn both(path: &str, shown: Route, done: Route) -> Resource {
+    let resource = refusing(path, "GET, HEAD, POST").route(reading(shown));
+    resource.route(done.guard(guard::Post()))
 }
 
 fn reading(route: Route) -> Route {

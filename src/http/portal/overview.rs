@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::door::{Shown, Visit};
 use super::events::table;
+use super::naming::Names;
 use super::parts::{empty, endpoint_badge, when};
 use super::view::{Part, page};
 use super::{charts, endpoints};
@@ -38,6 +39,8 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let events = app::events::recent(app, caller, &filter, &first)
         .await?
         .items;
+    let events = events.get(..EVENTS_SHOWN).unwrap_or(&events);
+    let names = Names::of(&visit, events.iter().map(|event| event.organization)).await?;
     let content = html! {
         h1 { "Overview" }
         div #live data-live="5000" {
@@ -51,7 +54,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
             section {
                 div.head { h2 { "Last events" } a href="/portal/events" { "All events" } }
                 @if events.is_empty() { (no_events()) }
-                @else { (table(events.get(..EVENTS_SHOWN).unwrap_or(&events), now)) }
+                @else { (table(events, &names, now)) }
             }
         }
     };

@@ -186,16 +186,26 @@ pub(super) fn empty(title: &str, text: &Markup) -> Markup {
     }
 }
 
-/// The links to the pages around this one; the filters stay.
+/// The links to the pages around this one, the newest first; the filters stay.
 pub(super) fn pager<T>(page: &Page<T>, query: &Query, id: impl Fn(&T) -> String) -> Markup {
+    pager_of(page, query, ["← Newer", "Older →"], id)
+}
+
+/// The same, with the words for what lies before and after.
+pub(super) fn pager_of<T>(
+    page: &Page<T>,
+    query: &Query,
+    [before, after]: [&str; 2],
+    id: impl Fn(&T) -> String,
+) -> Markup {
     let newer = page.items.first().filter(|_| page.more_before).map(&id);
     let older = page.items.last().filter(|_| page.more_after).map(&id);
     html! {
         @if newer.is_some() || older.is_some() {
             nav.pager aria-label="Pages of the list" {
-                @if let Some(id) = newer { a rel="prev" href=(beside(query, "before", &id)) { "← Newer" } }
+                @if let Some(id) = newer { a rel="prev" href=(beside(query, "before", &id)) { (before) } }
                 @else { span {} }
-                @if let Some(id) = older { a rel="next" href=(beside(query, "after", &id)) { "Older →" } }
+                @if let Some(id) = older { a rel="next" href=(beside(query, "after", &id)) { (after) } }
             }
         }
     }

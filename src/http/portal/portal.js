@@ -8,7 +8,7 @@ function offerCopies(root) {
     button.type = "button";
     button.className = "copy";
     button.textContent = "copy";
-    button.setAttribute("aria-label", "Copy " + item.dataset.copy);
+    button.setAttribute("aria-label", "Copy " + (item.dataset.copyName ?? item.dataset.copy));
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(item.dataset.copy);

@@ -14,7 +14,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use maud::{Markup, html};
 
 use super::cookies::Cookie;
-use super::door::{Shown, Stranger, Visit, enter, inside, is_secure, redirect, redirect_with};
+use super::door::{Shown, Stranger, Visit, carriage, enter, inside, redirect, redirect_with};
 use super::view::{hidden_proof, open_page};
 use crate::app;
 use crate::domain::portal::{Pass, SESSION_FOR};
@@ -56,13 +56,13 @@ pub(super) async fn sign_in(stranger: Stranger) -> Shown {
 
 /// Ends whatever session the browser had, and begins this one.
 async fn come_in(stranger: &Stranger, pass: &Pass, next: &str) -> Shown {
-    let secure = stranger.is_secure();
-    let before = Cookie::Session.read(stranger.request.headers(), secure);
+    let carriage = stranger.carriage();
+    let before = Cookie::Session.read(stranger.request.headers(), carriage);
     if let Some(before) = before.and_then(Pass::parse) {
         app::portal::leave(&stranger.app, &before).await?;
     }
-    let session = Cookie::Session.set(&pass.expose(), secure, SESSION_FOR);
-    let form = Cookie::Form.set("", secure, Duration::ZERO);
+    let session = Cookie::Session.set(&pass.expose(), carriage, SESSION_FOR);
+    let form = Cookie::Form.set("", carriage, Duration::ZERO);
     Ok(redirect_with(inside(next), &[session, form]))
 }
 
@@ -86,6 +86,7 @@ fn ask(stranger: &Stranger, next: &str, fault: Option<&str>) -> HttpResponse {
                 code { "tidings keys create" } " makes another, and "
                 code { "tidings portal link" } " a link that needs none."
             }
+            p.soft { "Here for the API? " a href="/docs" { "Its documentation" } " needs no key." }
         }
     })
 }
@@ -132,7 +133,7 @@ pub(super) async fn redeem(stranger: Stranger) -> Shown {
 /// Goes out.
 pub(super) async fn sign_out(visit: Visit) -> Shown {
     app::portal::leave(&visit.app, &visit.pass).await?;
-    let cookie = Cookie::Session.set("", is_secure(&visit.app), Duration::ZERO);
+    let cookie = Cookie::Session.set("", carriage(&visit.app), Duration::ZERO);
     Ok(redirect_with("/portal/sign-in", &[cookie]))
 }
 
@@ -142,14 +143,14 @@ fn with_form(
     title: &str,
     content: impl FnOnce(&Markup) -> Markup,
 ) -> HttpResponse {
-    let secure = stranger.is_secure();
-    let kept = Cookie::Form.read(stranger.request.headers(), secure);
+    let carriage = stranger.carriage();
+    let kept = Cookie::Form.read(stranger.request.headers(), carriage);
     // Kept where there is one, so that a second tab does not spoil the first one's form.
     let value = kept
         .filter(|value| is_proof(value))
         .map_or_else(drawn, str::to_owned);
     let mut answer = open_page(title, &content(&hidden_proof(&value)));
-    let cookie = Cookie::Form.set(&value, secure, FORM_FOR);
+    let cookie = Cookie::Form.set(&value, carriage, FORM_FOR);
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -64,28 +64,46 @@ pub(super) fn page_with(
     title: &str,
     content: &Markup,
 ) -> Shown {
-    let visitor = visit.session.grant.visitor;
     let body = html! {
         a.skip href="#content" { "Skip to the content" }
         header.top {
             a.brand href="/portal" { (mark()) "Tidings" }
-            nav aria-label="Pages" {
-                @for one in Part::ALL.into_iter().filter(|part| part.is_open_to(visitor)) {
-                    @let (path, name) = one.link();
-                    a href=(path) aria-current=[(one == part).then_some("page")] { (name) }
-                }
-            }
-            div.who {
-                span.role title={ "Signed in as " (visit.session.grant.name) } { (visitor.role()) }
-                form method="post" action="/portal/sign-out" {
-                    (proof(visit))
-                    button.quiet type="submit" { "Sign out" }
-                }
+            (links(visit, part))
+            (who(visit))
+            // Narrow windows show this instead of the two above; it opens without a script.
+            details.menu {
+                summary { "Menu" }
+                div { (links(visit, part)) (who(visit)) }
             }
         }
         main id="content" { (content) }
     };
     Ok(answer(status, &document(title, &body)))
+}
+
+fn links(visit: &Visit, part: Part) -> Markup {
+    let visitor = visit.session.grant.visitor;
+    html! {
+        nav aria-label="Pages" {
+            @for one in Part::ALL.into_iter().filter(|part| part.is_open_to(visitor)) {
+                @let (path, name) = one.link();
+                a href=(path) aria-current=[(one == part).then_some("page")] { (name) }
+            }
+        }
+    }
+}
+
+fn who(visit: &Visit) -> Markup {
+    let grant = &visit.session.grant;
+    html! {
+        div.who {
+            span.role title={ "Signed in as " (grant.name) } { (grant.visitor.role()) }
+            form method="post" action="/portal/sign-out" {
+                (proof(visit))
+                button.quiet type="submit" { "Sign out" }
+            }
+        }
+    }
 }
 
 /// Answers with a page for anybody.

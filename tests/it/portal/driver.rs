@@ -108,6 +108,13 @@ impl Browser {
             .await;
     }
 
+    /// Makes the window as narrow as a phone.
+    pub(super) async fn narrow(&self) {
+        let size = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
+    }
+
     /// Forgets every cookie.
     pub(super) async fn forget_cookies(&self) {
         self.devtools("Network.clearBrowserCookies", json!({}))
@@ -157,6 +164,14 @@ impl Browser {
         let reply = self.client.post(&path, &body).await;
         let text = reply.json()["value"].clone();
         text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The text of the first frame of the page, whoever it comes from; empty where the browser shows none.
+    pub(super) async fn text_in_frame(&self) -> String {
+        self.command("frame", json!({ "id": 0 })).await;
+        let text = self.text().await;
+        self.command("frame", json!({ "id": null })).await;
+        text
     }
 
     /// Waits until the page says so.

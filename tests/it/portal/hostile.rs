@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::driver::Browser;
 use super::plant::{
-    TOGETHER, asking, encoded, marked, plant_deliveries, plant_entries, plant_names,
+    TOGETHER, asking, encoded, marked, plant_deliveries, plant_entries, plant_names, plant_schema,
 };
 use super::strings::STRINGS;
 use crate::harness::{Receiver, TestPlatform};
@@ -26,7 +26,7 @@ const COUNT: &str = "
 const LOOK: &str = "
     const known = new Set(('html head meta title link script body a header nav div span form input button main p h1 h2 ' +
         'section table thead tbody tr th td code pre dl dt dd ul ol li label select option textarea time strong em ' +
-        'details summary figure figcaption svg path circle rect line g text').split(' '));
+        'details summary figure figcaption svg path circle rect line g text datalist fieldset legend progress').split(' '));
     const strange = [], texts = [];
     for (const element of document.querySelectorAll('*')) {
         const tag = element.localName;
@@ -49,7 +49,7 @@ const LOOK: &str = "
 ";
 
 /// The fields, each with how often its mark must be seen on the pages together.
-const FIELDS: [(&str, u64); 33] = [
+const FIELDS: [(&str, u64); 46] = [
     ("organization", 20),
     ("external", 20),
     ("key", 60),
@@ -83,6 +83,19 @@ const FIELDS: [(&str, u64); 33] = [
     ("f-patterns", 60),
     ("f-description", 60),
     ("f-organization", 60),
+    ("metadata-name", 60),
+    ("metadata", 60),
+    ("schema-target", 60),
+    ("schema-name", 60),
+    ("schema", 60),
+    ("q-replay-from", 60),
+    ("q-replay-until", 60),
+    ("q-rate", 60),
+    ("q-search-organization", 60),
+    ("q-path", 60),
+    ("f-key-name", 60),
+    ("f-action", 60),
+    ("f-schema", 60),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,19 +105,27 @@ async fn sixty_hostile_strings_run_nowhere_with_the_policy_and_without() {
         return;
     };
     let receiver = Receiver::answering([500]).await;
-    let key = plant_names(&platform).await;
+    let (key, organizations) = plant_names(&platform).await;
     let mut pages: Vec<_> = [
         "",
         "/events",
         "/endpoints",
         "/deliveries",
+        "/replays",
+        "/replays/new",
         "/audit",
+        "/audit/checkpoints",
+        "/audit/schemas",
         "/settings",
+        "/settings/keys",
+        "/settings/organizations",
     ]
     .map(|page| format!("/portal{page}"))
     .into();
+    pages.extend(organizations);
     pages.extend(plant_deliveries(&platform, &receiver).await);
     pages.extend(plant_entries(&platform).await);
+    pages.extend(plant_schema(&platform).await);
     pages.extend(asking());
     browser.before_scripts(COUNT).await;
     let mut seen = Seen::default();
@@ -212,6 +233,21 @@ async fn fill_forms(browser: &Browser, seen: &mut Seen) {
         .await;
         browser.sees("URL").await;
         seen.look(browser, "a refused URL").await;
+    }
+    for strings in STRINGS.chunks(TOGETHER) {
+        browser.open("/portal/settings/keys/new").await;
+        let name = json!({ "name": together("f-key-name", strings) });
+        submit(browser, "form.tall", &name).await;
+        browser.sees("at least one permission").await;
+        seen.look(browser, "a refused key").await;
+        browser.open("/portal/audit/schemas/new").await;
+        let fields = json!({
+            "action": together("f-action", strings),
+            "schema": together("f-schema", strings),
+        });
+        submit(browser, "form.tall", &fields).await;
+        browser.sees("cannot be read").await;
+        seen.look(browser, "a refused schema").await;
     }
     browser.open("/portal/audit/exports").await;
     let trail = together("f-trail", &STRINGS);

@@ -2,14 +2,17 @@
 
 mod browser;
 mod driver;
+mod frames;
 mod hostile;
+mod logs;
 mod organizations;
 mod pages;
 mod plant;
 mod replays;
 mod sessions;
+mod settings;
 mod strings;
 mod visitor;
 mod why;
 
-use visitor::Visitor;
+use visitor::{Page, Visitor};

@@ -87,6 +87,7 @@ async fn a_member_sees_what_is_theirs_and_nothing_else() {
         "/portal/replays",
         "/portal/replays/new",
         "/portal/audit",
+        "/portal/audit/checkpoints",
     ] {
         let page = member.get(list).await;
         assert_eq!(page.status, 200, "{list}");
@@ -110,7 +111,19 @@ async fn a_member_sees_what_is_theirs_and_nothing_else() {
             .text
             .contains(&theirs.organization[4..].to_lowercase())
     );
-    for operators in ["/portal/settings", "/portal/audit/exports"] {
+    let organization = format!("/portal/settings/organizations/{}", ours.organization);
+    for operators in [
+        "/portal/settings",
+        "/portal/settings/configuration",
+        "/portal/settings/keys",
+        "/portal/settings/keys/new",
+        "/portal/settings/organizations",
+        &organization,
+        "/portal/audit/exports",
+        "/portal/audit/schemas",
+        "/portal/audit/schemas/new",
+        "/portal/audit/actions/a.b",
+    ] {
         assert_eq!(member.get(operators).await.status, 403, "{operators}");
     }
 }
@@ -135,6 +148,26 @@ async fn a_member_changes_nothing_of_anybody_else() {
         let form = [("act", act), ("overlap", "0")];
         let page = member.submit("/portal", path, &form).await;
         assert_eq!(page.status, 404, "{path} {act}");
+    }
+    let retention = format!(
+        "/portal/settings/organizations/{}/retention",
+        ours.organization
+    );
+    let key = "/portal/settings/keys/key_01ARZ3NDEKTSV4RRFFQ69G5FAV/revoke";
+    for operators in [
+        "/portal/settings/keys",
+        key,
+        &retention,
+        "/portal/audit/schemas",
+    ] {
+        let form = [
+            ("name", "x"),
+            ("may", "admin"),
+            ("days", "30"),
+            ("sure", "yes"),
+        ];
+        let page = member.submit("/portal", operators, &form).await;
+        assert_eq!(page.status, 403, "{operators}");
     }
     let form = [
         ("url", "http://127.0.0.1:7009/new"),

@@ -24,7 +24,16 @@ async fn every_page_has_strict_headers_whoever_asks_and_whatever_it_answers() {
         "/portal/replays/new",
         "/portal/audit",
         "/portal/audit/exports",
+        "/portal/audit/checkpoints",
+        "/portal/audit/schemas",
+        "/portal/audit/schemas/new",
+        "/portal/audit/actions/a.b",
         "/portal/settings",
+        "/portal/settings/configuration",
+        "/portal/settings/keys",
+        "/portal/settings/keys/new",
+        "/portal/settings/organizations",
+        "/portal/settings/organizations/x",
     ] {
         headers_are_strict(path, &operator.get(path).await.headers);
     }
@@ -57,7 +66,7 @@ fn headers_are_strict(path: &str, headers: &reqwest::header::HeaderMap) {
 }
 
 /// Puts hostile text into everything that reaches a page; answers the pages.
-pub(super) async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
+async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
     let client = platform.client();
     let organization = json!({ "name": HOSTILE, "external_id": HOSTILE });
     let organization = client
@@ -122,7 +131,7 @@ pub(super) async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<
 }
 
 /// A receiver that attacks with its answers.
-pub(super) async fn hostile_receiver() -> Receiver {
+async fn hostile_receiver() -> Receiver {
     let answer = Answer::from(500)
         .with("x-hostile", HOSTILE)
         .saying(HOSTILE.as_bytes().to_vec());
@@ -149,6 +158,32 @@ async fn hostile_text_is_text_on_every_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_at_the_front_door_is_led_to_the_portal_and_a_program_is_told_of_it() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client().with_key(None).following_nothing();
+    let at = |accept: &'static str| {
+        let request = client.request(reqwest::Method::GET, "/");
+        client.send(request.header("accept", accept))
+    };
+
+    let browser = at("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8").await;
+    let program = at("*/*").await;
+
+    assert_eq!(
+        (browser.status, browser.header("location")),
+        (302, "/portal")
+    );
+    let links = &program.expect(200)["links"];
+    assert_eq!(
+        (&links["portal"], &links["documentation"]),
+        (&json!("/portal"), &json!("/docs"))
+    );
+    // Strangers are told where the documentation is.
+    let door = Visitor::stranger(&platform).get("/portal/sign-in").await;
+    assert!(door.text.contains(r#"href="/docs""#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_form_keeps_what_was_typed_and_says_everything_that_is_wrong() {
     let platform = TestPlatform::usual().await;
     let mut operator = Visitor::operator(&platform).await;
@@ -163,7 +198,7 @@ async fn a_refused_form_keeps_what_was_typed_and_says_everything_that_is_wrong()
     assert_eq!(page.status, 422);
     for part in [
         "bad..one is no event type",
-        "The organization",
+        "No organization has this name or id",
         "good.one",
         "http://127.0.0.1:7009/x",
     ] {

@@ -31,9 +31,9 @@ pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Keys, and organizations that were made with them; answers the last key.
-pub(super) async fn plant_names(platform: &TestPlatform) -> String {
-    let mut keys = Vec::new();
+/// Keys, and organizations that were made with them; answers the last key, and the pages.
+pub(super) async fn plant_names(platform: &TestPlatform) -> (String, Vec<String>) {
+    let (mut keys, mut pages) = (Vec::new(), Vec::new());
     for string in STRINGS {
         let (name, actor) = (marked(string, "key", 400), Actor::platform("test"));
         let (app, environment) = (&platform.parts().app, platform.environment);
@@ -54,7 +54,25 @@ pub(super) async fn plant_names(platform: &TestPlatform) -> String {
             .await
             .expect(201);
     }
-    keys.pop().unwrap()
+    for strings in STRINGS.chunks(TOGETHER) {
+        let members = strings.iter().enumerate().map(|(index, string)| {
+            let ascii = string.replace(|c: char| !c.is_ascii_graphic(), " ");
+            let name = marked(&ascii, "metadata-name", 39);
+            (
+                format!("{index}{name}"),
+                json!(marked(string, "metadata", 500)),
+            )
+        });
+        let members: serde_json::Map<_, _> = members.collect();
+        let organization = json!({ "name": "Acme", "metadata": members });
+        let made = platform
+            .client()
+            .post("/organizations", &organization)
+            .await
+            .expect(201);
+        pages.push(format!("/portal/settings/organizations/{}", id(&made)));
+    }
+    (keys.pop().unwrap(), pages)
 }
 
 /// Endpoints, and what some of them answer; answers the pages.
@@ -180,6 +198,32 @@ pub(super) async fn plant_entries(platform: &TestPlatform) -> Vec<String> {
     pages
 }
 
+/// Schemas of actions, and a replay; answers the pages.
+pub(super) async fn plant_schema(platform: &TestPlatform) -> Vec<String> {
+    let client = platform.client();
+    let mut pages = Vec::new();
+    for (index, strings) in STRINGS.chunks(TOGETHER).enumerate() {
+        let targets = strings
+            .iter()
+            .map(|string| json!({ "type": marked(string, "schema-target", 400) }));
+        let properties = strings.iter().map(|string| {
+            let text = json!({ "description": marked(string, "schema", 400) });
+            (marked(string, "schema-name", 400), text)
+        });
+        let properties: serde_json::Map<_, _> = properties.collect();
+        let schema = json!({ "targets": targets.collect::<Vec<_>>(), "metadata": { "type": "object", "properties": properties } });
+        let path = format!("/audit_logs/actions/hostile.{index}/schemas");
+        client.post(&path, &schema).await.expect(201);
+        pages.push(format!("/portal/audit/actions/hostile.{index}"));
+        pages.push(format!("/portal/audit/schemas/new?action=hostile.{index}"));
+    }
+    let endpoint = client.get("/webhook_endpoints?limit=1").await.expect(200)["data"][0].clone();
+    let replay = json!({ "webhook_endpoint_id": endpoint["id"], "scope": "all", "range_start": "2020-01-01" });
+    let replay = client.post("/replays", &replay).await.expect(201);
+    pages.push(format!("/portal/replays/{}", id(&replay)));
+    pages
+}
+
 /// Pages that show what was asked for, and some that refuse it.
 pub(super) fn asking() -> Vec<String> {
     let mut pages = Vec::new();
@@ -211,6 +255,20 @@ pub(super) fn asking() -> Vec<String> {
             ),
             format!("/portal/audit?trail={}", value("q-trail")),
             format!("/portal/endpoints?done={0}&after={0}", value("done")),
+            format!(
+                "/portal/replays/new?endpoint={}&from={}&until={}&rate={}",
+                value("q-replay-endpoint"),
+                value("q-replay-from"),
+                value("q-replay-until"),
+                value("q-rate")
+            ),
+            format!("/portal/replays?endpoint={}", value("q-replay-endpoint")),
+            format!(
+                "/portal/settings/organizations?search={}",
+                value("q-search-organization")
+            ),
+            format!("/portal/audit/checkpoints?trail={}", value("q-trail")),
+            format!("/portal/audit/actions/{}", value("q-path")),
             format!("/portal/events/event_1/why?endpoint={}", value("q-why")),
         ]);
     }

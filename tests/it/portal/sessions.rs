@@ -114,6 +114,57 @@ async fn a_session_that_was_brought_along_is_not_the_one_that_signing_in_gives()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_live_session_planted_in_a_browser_is_over_when_its_reader_signs_in_and_gains_nothing() {
+    let platform = TestPlatform::usual().await;
+    let organization = json!({ "name": "Acme" });
+    let organization = platform
+        .client()
+        .post("/organizations", &organization)
+        .await;
+    let organization = organization.expect(201)["id"].as_str().unwrap().to_owned();
+    let link = async || {
+        let body = json!({ "organization_id": organization });
+        let link = platform
+            .client()
+            .post("/portal_links", &body)
+            .await
+            .expect(201);
+        link["url"].as_str().unwrap().to_owned()
+    };
+    let key = platform.client().key().to_owned();
+
+    for way in ["key", "link"] {
+        let mut attacker = Visitor::member(&platform, &organization, "viewer").await;
+        assert_eq!(attacker.get("/portal/settings").await.status, 403);
+        let planted = attacker.cookies[SESSION].clone();
+        let mut victim = Visitor::stranger(&platform);
+        victim.cookies.insert(SESSION.to_owned(), planted.clone());
+        assert_eq!(victim.get("/portal").await.status, 200, "it is live");
+
+        let entered = match way {
+            "key" => {
+                let proof = victim.get("/portal/link/x").await.proof().to_owned();
+                let form = [("proof", proof.as_str()), ("key", key.as_str())];
+                victim.post("/portal/sign-in", &form).await
+            }
+            _ => victim.open_link(&link().await).await,
+        };
+
+        assert_eq!(entered.status, 303, "{way}");
+        assert_ne!(victim.cookies[SESSION], planted, "{way}");
+        assert_eq!(victim.get("/portal").await.status, 200, "{way}");
+        // Whoever planted it is not in with the victim, and not in any more.
+        let settings = attacker.get("/portal/settings").await;
+        let to_sign_in = settings.location.starts_with("/portal/sign-in");
+        assert!(
+            settings.status == 303 && to_sign_in,
+            "{way}: {}",
+            settings.status
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_its_sessions_proof_does_nothing() {
     let platform = TestPlatform::usual().await;
     let mut visitor = Visitor::operator(&platform).await;
