@@ -45,7 +45,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
 
 fn keys_table(keys: &[ApiKey], now: chrono::DateTime<chrono::Utc>) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" role="region" aria-label="API keys" { table {
             thead { tr { th { "Name" } th { "Key" } th { "May" } th { "State" } th.wide { "Created" } } }
             tbody { @for key in keys { tr {
                 td { (key.name) }
@@ -63,7 +63,7 @@ fn organizations_table(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" role="region" aria-label="Organizations" { table {
             thead { tr { th { "Name" } th { "Id" } th.wide { "External id" } th.wide { "Created" } } }
             tbody { @for organization in organizations { tr {
                 td { a.name href={ "/portal/audit?trail=" (organization.id) } { (organization.name) } }
