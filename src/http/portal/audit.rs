@@ -247,8 +247,8 @@ pub(super) async fn exports(visit: Visit) -> Shown {
 
 fn exports_table(exports: &[Export], names: &Names, now: DateTime<Utc>) -> Markup {
     html! {
-        div.scroll { table {
-            thead { tr { th.wide { "Export" } th { "Log of" } th { "State" } th.num.wide { "Entries" } th.wide { "Asked for" } th { "" } } }
+        div.scroll tabindex="0" role="region" aria-label="Exports" { table {
+            thead { tr { th.wide { "Export" } th { "Log of" } th { "State" } th.num.wide { "Entries" } th.wide { "Asked for" } th { "File" } } }
             tbody { @for export in exports { tr {
                 td.wide { (id(export.id)) }
                 td { @match export.organization { Some(_) => (names.short(export.organization)), None => "environment" } }

@@ -164,7 +164,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
                 (empty("It went nowhere", &html! { p { "No endpoint wanted it when it was recorded. Ask below why." } }))
             } @else {
                 div.scroll { table {
-                    thead { tr { th { "Endpoint" } th { "State" } th.num { "Attempts" } th { "Delivery" } th { "" } } }
+                    thead { tr { th { "Endpoint" } th { "State" } th.num { "Attempts" } th { "Delivery" } th { "Reason" } } }
                     tbody { @for delivery in &deliveries { tr {
                         td { @match of(delivery.endpoint) {
                             Some(endpoint) => a.url href={ "/portal/endpoints/" (endpoint.id) } { (endpoint.url) },

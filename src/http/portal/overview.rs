@@ -94,7 +94,7 @@ pub(super) fn no_events() -> Markup {
         "No events yet",
         &html! {
             p { "Publish one, and it is here a moment later:" }
-            pre { code { "tidings events publish invoice.paid '{\"amount\": 12}'" } }
+            pre tabindex="0" { code { "tidings events publish invoice.paid '{\"amount\": 12}'" } }
         },
     )
 }

@@ -83,7 +83,7 @@ impl Browser {
     }
 
     /// Commands the browser itself, beneath its pages.
-    async fn devtools(&self, name: &str, params: Value) {
+    pub(super) async fn devtools(&self, name: &str, params: Value) {
         let command = json!({ "cmd": name, "params": params });
         self.command("goog/cdp/execute", command).await;
     }

@@ -1,5 +1,6 @@
 //! The portal: who gets in, what they see, and what they cannot be made to do.
 
+mod accessible;
 mod browser;
 mod driver;
 mod frames;
