@@ -52,8 +52,8 @@ pub(super) async fn list(visit: Visit) -> Shown {
 /// A table of keys, each with its button.
 pub(super) fn table(visit: &Visit, keys: &[ApiKey], now: DateTime<Utc>) -> Markup {
     html! {
-        div.scroll { table {
-            thead { tr { th { "Name" } th.wide { "Key" } th.wide { "May" } th { "State" } th.wide { "Created" } th { "" } } }
+        div.scroll tabindex="0" role="region" aria-label="API keys" { table {
+            thead { tr { th { "Name" } th.wide { "Key" } th.wide { "May" } th { "State" } th.wide { "Created" } th { "Action" } } }
             tbody { @for key in keys { tr {
                 td.text { span.name { (key.name) } }
                 td.wide { code { (key.hint) } }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::audit::{party, targets, text};
 use super::door::{Shown, Visit};
-use super::json_view::json;
+use super::json_view::{ROOM, json};
 use super::parts::{Tone, badge, id, number, when};
 use super::view::{Part, page};
 use crate::app::audit_proofs::InclusionProof;
@@ -57,7 +57,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
         (seal_view(&seal))
         (facts(entry.id, &object, now))
         @if let Some(proof) = &proof { (proof_view(proof)) }
-        section { h2 { "Entry" } (json(&entry.object_json)) }
+        section { h2 { "Entry" } (json(&entry.object_json, ROOM, &format!("/portal/audit/entries/{}/body", entry.id))) }
     };
     page(&visit, Part::Audit, text(&object, "/action"), &content)
 }

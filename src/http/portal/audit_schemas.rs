@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::door::{Shown, Visit, redirect};
 use super::endpoints::{first_page, listing};
-use super::json_view::{indented, json};
+use super::json_view::{ROOM, indented, json};
 use super::parts::{Tone, badge, empty, notice, pager_of, when};
 use super::view::{Part, page, page_with, proof};
 use crate::app::audit_schemas::{StoredAction, StoredSchema};
@@ -93,6 +93,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let versions = app::audit_schemas::list(&visit.app, &visit.caller, &action, &listing).await?;
     let now = visit.app.clock().now();
     let newest = versions.items.first().filter(|_| !versions.more_before);
+    let room = ROOM / versions.items.len().max(1);
     let content = html! {
         p.crumbs { a href="/portal/audit/schemas" { "Schemas" } }
         div.head {
@@ -109,7 +110,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
                     "Version " (stored.version) " "
                     @if newest.is_some_and(|newest| newest.version == stored.version) { (badge(Tone::Good, "newest")) }
                 }
-                (version(stored, now))
+                (version(&action, stored, room, now))
             }
         }
         (pager_of(&versions, &visit.query, ["← Newer", "Older →"], |stored| stored.version.to_string()))
@@ -117,13 +118,14 @@ pub(super) async fn show(visit: Visit) -> Shown {
     page(&visit, Part::Audit, action.as_str(), &content)
 }
 
-fn version(stored: &StoredSchema, now: DateTime<Utc>) -> Markup {
+fn version(action: &EventType, stored: &StoredSchema, room: usize, now: DateTime<Utc>) -> Markup {
+    let whole = format!("/portal/audit/actions/{action}/{}", stored.version);
     html! {
         dl.facts {
             dt { "Added" } dd { (when(stored.created_at, now)) }
             dt { "Targets" } dd { @for kind in stored.schema.target_types() { code.tag { (kind) } " " } }
         }
-        (json(&stored.schema.definition()))
+        (json(&stored.schema.definition(), room, &whole))
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
 fn table(settings: &[ShownSetting]) -> Markup {
     html! {
         div.scroll { table {
-            thead { tr { th { "Setting" } th { "Value" } th.wide { "" } } }
+            thead { tr { th { "Setting" } th { "Value" } th.wide { "Origin" } } }
             tbody { @for setting in settings { tr {
                 td { code { (setting.key) } }
                 td.url { @if setting.value.is_empty() { span.soft { "–" } } @else { (setting.value.replace(',', ", ")) } }

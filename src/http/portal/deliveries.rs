@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::door::{Shown, Visit, redirect};
 use super::endpoints::listing;
-use super::json_view::json;
+use super::json_view::{ROOM, json};
 use super::parts::{
     cancel_words, empty, id, millis_text, notice, outcome_badge, pager, probe, short_link,
     span_text, state_badge, state_name_badge, when,
@@ -139,7 +139,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
             h2 { "Attempts" }
             @if attempts.is_empty() { p.soft { "Not tried yet." } }
             ol.timeline {
-                @for attempt in &attempts { li { (attempt_view(attempt, attempts.len(), now)) } }
+                @for attempt in &attempts { li { (attempt_view(delivery.id, attempt, attempts.len(), now)) } }
                 @if let DeliveryState::Pending { due_at, leased: false } = delivery.state {
                     li.next { (next_step(due_at, standing, now)) }
                 }
@@ -148,7 +148,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
         @if let Some(event) = &event {
             section {
                 div.head { h2 { "Request body" } a href={ "/portal/events/" (event.id) } { (event.event_type) } }
-                (json(&String::from_utf8_lossy(&event.body)))
+                (json(&String::from_utf8_lossy(&event.body), ROOM / 2, &format!("/portal/events/{}/body", event.id)))
             }
         }
     };
@@ -195,8 +195,16 @@ fn facts(delivery: &Delivery, endpoint: Option<&Endpoint>, now: DateTime<Utc>) -
 }
 
 /// The last attempt's answer is open where it is what somebody came for: a failure.
-fn attempt_view(recorded: &RecordedAttempt, count: usize, now: DateTime<Utc>) -> Markup {
+fn attempt_view(
+    delivery: DeliveryId,
+    recorded: &RecordedAttempt,
+    count: usize,
+    now: DateTime<Utc>,
+) -> Markup {
     let attempt = &recorded.attempt;
+    let whole = format!("/portal/deliveries/{delivery}/answers/{}", recorded.number);
+    // Half of the page is the event's, and of what is left an answer's headers get as much as its body.
+    let room = ROOM / 4 / count.max(1);
     let is_last = usize::try_from(recorded.number).is_ok_and(|number| number == count);
     let is_open = is_last && !attempt.outcome.is_accepted();
     html! {
@@ -207,30 +215,39 @@ fn attempt_view(recorded: &RecordedAttempt, count: usize, now: DateTime<Utc>) ->
         @if let Outcome::Forbidden { reason } = &attempt.outcome { p.fault { (reason) } }
         details {
             summary { "Request headers" }
-            (headers(&recorded.request_headers))
+            (headers(&recorded.request_headers, room))
         }
         @match &attempt.answer {
             Some(answer) if answer.headers.is_empty() && answer.body.is_empty() => {
                 p.soft { "The answer was nothing but its status." }
             },
-            Some(answer) => details open[is_open] { summary { "Answer" } (answer_view(answer)) },
+            Some(answer) => details open[is_open] { summary { "Answer" } (answer_view(answer, room, &whole)) },
             None => p.soft { "No answer came." },
         }
     }
 }
 
-fn answer_view(answer: &Answer) -> Markup {
+fn answer_view(answer: &Answer, room: usize, whole: &str) -> Markup {
     html! {
-        (headers(&answer.headers))
+        (headers(&answer.headers, room))
         @if answer.body.is_empty() { p.soft { "The body is empty." } }
-        @else { (json(&String::from_utf8_lossy(&answer.body))) }
+        @else { (json(&String::from_utf8_lossy(&answer.body), room, whole)) }
     }
 }
 
-fn headers(headers: &[(String, String)]) -> Markup {
+/// As many headers as there is room for, and how many are left out.
+fn headers(headers: &[(String, String)], room: usize) -> Markup {
+    let mut left = room;
+    let fits = headers.iter().take_while(|(name, value)| {
+        let fits = name.len() + value.len() <= left;
+        left = left.saturating_sub(name.len() + value.len());
+        fits
+    });
+    let count = fits.count();
     html! {
         @if headers.is_empty() { p.soft { "None was kept." } }
-        @else { dl.headers { @for (name, value) in headers { dt { (name) } dd { (value) } } } }
+        @else { dl.headers { @for (name, value) in headers.iter().take(count) { dt { (name) } dd { (value) } } } }
+        @if count < headers.len() { p.soft { (headers.len() - count) " more are left out here; the API answers with them." } }
     }
 }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::door::{Shown, Visit, redirect};
 use super::endpoints::{first_page, listing};
-use super::json_view::json;
+use super::json_view::{ROOM, json};
 use super::naming::{self, CHOICES, Names};
 use super::overview::no_events;
 use super::parts::{empty, id, pager, short_link, state_badge, when};
@@ -184,7 +184,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
         }
         section {
             div.head { h2 { "Payload" } span.soft { (event.body.len()) " bytes, as signed and sent" } }
-            (json(body))
+            (json(body, ROOM, &format!("/portal/events/{}/body", event.id)))
         }
     };
     page(&visit, Part::Events, event.event_type.as_str(), &content)

@@ -1,9 +1,9 @@
 //! JSON for people: indented and coloured, the text itself untouched.
 //!
 //! Invariant: numbers, strings and the order of members are shown as they are stored; what is no JSON is shown as
-//! the text that it is.
+//! the text that it is. However long a text is, a page gets no more of it than it has room for, and says so.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use serde_json::value::RawValue;
 
 /// A piece of an indented text.
@@ -14,26 +14,67 @@ enum Piece<'a> {
     Word(&'a str),
 }
 
-/// Shows a JSON text.
-pub(super) fn json(text: &str) -> Markup {
+/// The room of a page whose text is all that it shows: bytes of markup, several to each byte of JSON.
+pub(super) const ROOM: usize = 32 * 1024;
+/// The most bytes that escaping makes of one.
+const ESCAPED_MAX: usize = 6;
+
+impl Piece<'_> {
+    fn markup(&self) -> String {
+        let markup = match self {
+            Self::Plain(text) => html! { (text) },
+            Self::Name(text) => html! { span.n { (text) } },
+            Self::Text(text) => html! { span.s { (text) } },
+            Self::Word(text) => html! { span.w { (text) } },
+        };
+        markup.into_string()
+    }
+
+    /// Its beginning, as plain text.
+    fn beginning(&self, bytes_max: usize) -> String {
+        let text = match self {
+            Self::Plain(text) => text,
+            Self::Name(text) | Self::Text(text) | Self::Word(text) => *text,
+        };
+        let ends = text
+            .char_indices()
+            .map(|(at, letter)| at + letter.len_utf8());
+        let end = ends.take_while(|end| *end <= bytes_max).last();
+        text.get(..end.unwrap_or_default())
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// Shows as much of a JSON text as there is room for, in bytes of markup; `whole` is where all of it is.
+pub(super) fn json(text: &str, room: usize, whole: &str) -> Markup {
     let pieces = match serde_json::from_str::<&RawValue>(text) {
         Ok(_) => pieces(text),
         Err(_) => vec![Piece::Plain(text.to_owned())],
     };
+    let (shown, is_part) = first_part(&pieces, room);
     html! {
-        pre.json tabindex="0" {
-            code {
-                @for piece in &pieces {
-                    @match piece {
-                        Piece::Plain(text) => (text),
-                        Piece::Name(text) => span.n { (text) },
-                        Piece::Text(text) => span.s { (text) },
-                        Piece::Word(text) => span.w { (text) },
-                    }
-                }
-            }
+        pre.json tabindex="0" { code { (PreEscaped(shown)) } }
+        @if is_part {
+            p.soft { "Only the beginning of " (text.len()) " bytes is shown. " a href=(whole) { "Show it all as it is" } }
         }
     }
+}
+
+/// The markup of what there is room for, and whether that is only a part.
+fn first_part(pieces: &[Piece<'_>], room: usize) -> (String, bool) {
+    let mut shown = String::new();
+    for piece in pieces {
+        let markup = piece.markup();
+        let left = room.saturating_sub(shown.len());
+        if markup.len() > left {
+            let beginning = Piece::Plain(piece.beginning(left / ESCAPED_MAX));
+            shown.push_str(&beginning.markup());
+            return (shown, true);
+        }
+        shown.push_str(&markup);
+    }
+    (shown, false)
 }
 
 /// A JSON text as it is shown, for a field in which it is changed.
@@ -135,9 +176,27 @@ mod tests {
     fn what_looks_like_markup_is_text() {
         let hostile = r#"{"<script>":"</code><script>alert(1)</script>"}"#;
 
-        let page = json(hostile).into_string();
+        let page = json(hostile, ROOM, "/").into_string();
 
         assert!(!page.contains("<script>"), "{page}");
-        assert!(!json("</pre><script>").into_string().contains("<script>"));
+        assert!(
+            !json("</pre><script>", ROOM, "/")
+                .into_string()
+                .contains("<script>")
+        );
+    }
+    #[test]
+    fn no_text_takes_more_than_its_room_and_a_part_says_so() {
+        let members: Vec<_> = (0..9_999).map(|n| format!("\"{n}\":\"<\"")).collect();
+        let many = format!("{{{}}}", members.join(","));
+        let long = format!("\"{}\"", "<é>".repeat(9_999));
+        for text in [&many, &long, &"\0&é".repeat(9_999)] {
+            let page = json(text, 1_000, "/whole").into_string();
+
+            assert!((800..1_300).contains(&page.len()), "{}", page.len());
+            assert!(page.contains(r#"<a href="/whole">"#));
+        }
+
+        assert!(!json("{}", 2, "/whole").into_string().contains("/whole"));
     }
 }

@@ -23,6 +23,7 @@ mod naming;
 mod organizations;
 mod overview;
 mod parts;
+mod raw;
 mod replay_forms;
 mod replays;
 mod settings;
@@ -52,14 +53,24 @@ fn configure_reading(config: &mut ServiceConfig) {
         ("/portal/events", page(events::list)),
         ("/portal/events/{id}", page(events::show)),
         ("/portal/events/{id}/why", page(why::show)),
+        ("/portal/events/{id}/body", page(raw::event)),
         ("/portal/deliveries", page(deliveries::list)),
         ("/portal/deliveries/{id}", page(deliveries::show)),
+        (
+            "/portal/deliveries/{id}/answers/{number}",
+            page(raw::answer),
+        ),
         // Before the pattern that would take the word for an id.
         ("/portal/replays/new", page(replay_forms::show_new)),
         ("/portal/replays/{id}", page(replays::show)),
         ("/portal/audit", page(audit::list)),
         ("/portal/audit/entries/{id}", page(audit_entry::show)),
+        ("/portal/audit/entries/{id}/body", page(raw::entry)),
         ("/portal/audit/actions/{action}", page(audit_schemas::show)),
+        (
+            "/portal/audit/actions/{action}/{version}",
+            page(raw::schema),
+        ),
         // Before the pattern that would take the word for an id.
         ("/portal/audit/schemas/new", page(audit_schemas::show_new)),
         ("/portal/settings", page(settings::show)),

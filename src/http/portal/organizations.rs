@@ -50,7 +50,7 @@ pub(super) fn table(organizations: &[Organization], now: DateTime<Utc>) -> Marku
         @if organizations.is_empty() {
             (empty("No organizations", &html! { p { "Your customers' spaces: " code { "POST /organizations" } } }))
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" role="region" aria-label="Organizations" { table {
                 thead { tr { th { "Name" } th { "Id" } th.wide { "External id" } th.wide { "Created" } } }
                 tbody { @for organization in organizations { tr {
                     td.text { a.name href={ "/portal/settings/organizations/" (organization.id) } { (organization.name) } }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::browser::sign_in;
 use super::driver::Browser;
-use super::plant::{plant_deliveries, plant_entries, plant_names};
+use super::plant::{plant_deliveries, plant_entries, plant_names, plant_schema};
 use crate::harness::{Receiver, TestPlatform};
 
 /// Names each violation, how grave it is, and one element that has it.
@@ -48,7 +48,6 @@ async fn no_page_has_a_serious_violation_in_either_theme_wide_or_narrow() {
 
     let open = ["/portal/sign-in", "/portal/link/unknown"].map(str::to_owned);
     look(&browser, &script, &open, &mut grave).await;
-    plant_names(&platform).await;
     let pages = planted(&platform, &receiver).await;
     sign_in(&browser, &platform).await;
     look(&browser, &script, &pages, &mut grave).await;
@@ -94,7 +93,14 @@ async fn planted(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
         "/replays/new",
         "/audit",
         "/audit/exports",
+        "/audit/checkpoints",
+        "/audit/schemas",
+        "/audit/schemas/new",
         "/settings",
+        "/settings/configuration",
+        "/settings/keys",
+        "/settings/keys/new",
+        "/settings/organizations",
     ]
     .map(|page| format!("/portal{page}"))
     .into();
@@ -102,20 +108,9 @@ async fn planted(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
     let client = platform.client();
     client.post("/audit_logs/exports", &range).await.expect(201);
     let mut planted = plant_deliveries(platform, receiver).await;
-    let endpoint = platform
-        .register(json!({ "endpoint_url": receiver.url(), "events": ["a.b"] }))
-        .await;
-    let replay = json!({ "webhook_endpoint_id": endpoint["id"], "scope": "all", "range_start": "2020-01-01" });
-    let replay = platform
-        .client()
-        .post("/replays", &replay)
-        .await
-        .expect(201);
-    pages.push(format!(
-        "/portal/replays/{}",
-        replay["id"].as_str().unwrap()
-    ));
+    planted.extend(plant_schema(platform).await);
     planted.extend(plant_entries(platform).await);
+    planted.extend(plant_names(platform).await.1);
     for (start, end) in [
         ("/portal/endpoints/", ""),
         ("/portal/endpoints/", "/edit"),
@@ -124,6 +119,9 @@ async fn planted(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
         ("/portal/deliveries/", ""),
         ("/portal/audit/entries/", ""),
         ("/portal/audit?trail=", ""),
+        ("/portal/audit/actions/", ""),
+        ("/portal/replays/", ""),
+        ("/portal/settings/organizations/", ""),
     ] {
         let page = planted
             .iter()

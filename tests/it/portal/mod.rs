@@ -12,6 +12,7 @@ mod plant;
 mod replays;
 mod sessions;
 mod settings;
+mod sizes;
 mod strings;
 mod visitor;
 mod why;

@@ -18,6 +18,7 @@ async fn every_page_has_strict_headers_whoever_asks_and_whatever_it_answers() {
         "/portal",
         "/portal/events",
         "/portal/events/event_1",
+        "/portal/events/event_1/body",
         "/portal/deliveries?state=pending",
         "/portal/endpoints/new",
         "/portal/replays",
