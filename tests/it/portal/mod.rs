@@ -15,6 +15,7 @@ mod settings;
 mod sizes;
 mod strings;
 mod visitor;
+mod walk;
 mod why;
 
 use visitor::{Page, Visitor};
