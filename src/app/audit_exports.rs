@@ -22,7 +22,7 @@ use crate::store::audit_exports::{self, ExportRow, Scope, Span};
 use crate::store::audit_logs::{NO_ORGANIZATION, trail_of};
 use crate::store::events::{self, EnvironmentLock};
 use crate::store::vault::SigningKey;
-use crate::store::{Conn, Store, StoreError, audit_retention, organizations};
+use crate::store::{Conn, Store, StoreError, audit_retention, installation, organizations};
 
 /// How long a link is good.
 const LINK_FOR: TimeDelta = TimeDelta::minutes(10);
@@ -63,7 +63,7 @@ pub async fn create(
         .await?;
     app.store().export_waits();
     app.handoff().wake();
-    shown(app, &created)
+    shown(app, &link_key(app, &mut conn).await?, &created)
 }
 
 /// What the environment's own trail says of an export. Not by what it is filtered: names can be forgotten.
@@ -193,7 +193,7 @@ fn storable(values: &[String]) -> Vec<String> {
 pub async fn find(app: &App, caller: &Caller, id: AuditLogExportId) -> Result<Export, AppError> {
     let mut conn = app.store().conn().await?;
     let row = found(&mut conn, caller, id).await?;
-    shown(app, &row)
+    shown(app, &link_key(app, &mut conn).await?, &row)
 }
 
 async fn found(
@@ -213,14 +213,15 @@ pub async fn list(
 ) -> Result<Page<Export>, AppError> {
     let mut conn = app.store().conn().await?;
     let rows = audit_exports::page(&mut conn, caller.environment, query).await?;
-    let exports = rows.into_iter().map(|row| shown(app, &row));
+    let key = link_key(app, &mut conn).await?;
+    let exports = rows.into_iter().map(|row| shown(app, &key, &row));
     Ok(Page::cut(exports.collect::<Result<_, _>>()?, query))
 }
 
-fn shown(app: &App, row: &ExportRow) -> Result<Export, AppError> {
+fn shown(app: &App, key: &SigningKey, row: &ExportRow) -> Result<Export, AppError> {
     let corrupt = || StoreError::corrupt(format!("export {}", row.id));
     let state = ExportState::parse(&row.state).ok_or_else(corrupt)?;
-    let url = (state == ExportState::Ready).then(|| link(app, row));
+    let url = (state == ExportState::Ready).then(|| link(app, key, row));
     Ok(Export {
         id: row.id,
         organization: Some(row.organization_id).filter(|&id| id != NO_ORGANIZATION),
@@ -239,11 +240,11 @@ fn format(row: &ExportRow) -> Result<ExportFormat, StoreError> {
     format.ok_or_else(|| StoreError::corrupt(format!("format of {}", row.id)))
 }
 
-fn link(app: &App, row: &ExportRow) -> String {
+fn link(app: &App, key: &SigningKey, row: &ExportRow) -> String {
     let expires = (app.clock().now() + LINK_FOR).timestamp().to_string();
     let environment = row.environment_id.to_string();
     let text = signed_text(&environment, row.id, &expires);
-    let signature = link_key(app).sign(&text);
+    let signature = key.sign(&text);
     format!(
         "{}/audit_logs/exports/{}/download?environment={environment}&expires={expires}&signature={signature}",
         app.settings().public_url,
@@ -251,8 +252,16 @@ fn link(app: &App, row: &ExportRow) -> String {
     )
 }
 
-fn link_key(app: &App) -> SigningKey {
-    app.store().vault().signing_key(LINK_PURPOSE)
+/// What signs links now, so that every server can verify them, also one that has the old master key alone.
+async fn link_key(app: &App, conn: &mut Conn) -> Result<SigningKey, AppError> {
+    let vault = app.store().vault();
+    let sealer = match vault.has_old() {
+        true => installation::sealer_now(conn, vault).await?,
+        false => None,
+    };
+    Ok(sealer
+        .unwrap_or_else(|| vault.sealer())
+        .signing_key(LINK_PURPOSE))
 }
 
 /// What a link's signature is over; no part can hold a line's end.
@@ -281,7 +290,8 @@ pub enum LinkAnswer {
 /// Opens the file that a link stands for.
 pub async fn open(app: &App, link: &ExportLink<'_>) -> Result<LinkAnswer, AppError> {
     let text = signed_text(link.environment, link.id, link.expires);
-    if !link_key(app).verifies(&text, link.signature) {
+    let vault = app.store().vault();
+    if !vault.verifies(LINK_PURPOSE, &text, link.signature) {
         return Ok(LinkAnswer::Refused);
     }
     let expires = link.expires.parse().ok();

@@ -42,11 +42,10 @@ pub async fn rotate(
             return Err(AppError::RotationUnderWay);
         }
         let vault = app.store().vault();
-        if !installation::recognises(conn, vault).await? {
-            return Err(AppError::MasterKeyNeeded);
-        }
+        let sealer = installation::sealer(conn, vault).await?;
+        let sealer = sealer.ok_or(AppError::MasterKeyNeeded)?;
         let now = installation::time(conn, app.clock().for_database()).await?;
-        audit_signing_keys::insert(conn, vault, environment, newest + 1, now).await?;
+        audit_signing_keys::insert(conn, &sealer, environment, newest + 1, now).await?;
         let entry = told(OwnAction::AuditKeyRotated, environment, newest + 1);
         trail::record(app, conn, &lock, actor, [entry]).await?;
         let made = audit_signing_keys::all(conn, environment).await?;

@@ -39,7 +39,7 @@ pub async fn create(app: &App, name: &str, actor: &Actor) -> Result<Environment,
             inserted.map_err(|error| conflict(error, name))?;
             let lock = events::lock(conn, &turn).await?;
             // A command may run without the master key; then a server makes the key that signs.
-            if installation::recognises(conn, vault).await? {
+            if installation::sealer(conn, vault).await?.is_some() {
                 audit_signing_keys::ensure(conn, vault, environment.id, now).await?;
             }
             let entry = OwnEntry::new(OwnAction::EnvironmentCreated)

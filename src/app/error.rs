@@ -81,6 +81,16 @@ pub enum AppError {
         "this takes the master key of the servers; set TIDINGS_MASTER_KEY or TIDINGS_MASTER_KEY_FILE"
     )]
     MasterKeyNeeded,
+    /// A rewrap opens under one and seals under the other.
+    #[error(
+        "this takes the new master key and the old one: TIDINGS_MASTER_KEY and TIDINGS_OLD_MASTER_KEY, or their _FILE"
+    )]
+    MasterKeysNeeded,
+    /// What is sealed under the new master key, a running server could not open.
+    #[error(
+        "the server {server} does not have the new master key yet; start every server anew with both keys first"
+    )]
+    MasterKeyUnknown { server: String },
     /// Another object has what must be unique.
     #[error("{message}")]
     Exists { noun: Noun, message: String },

@@ -20,6 +20,7 @@ mod error;
 pub mod event_types;
 pub mod events;
 pub mod health;
+pub mod master_keys;
 mod memory;
 mod once;
 pub mod organizations;

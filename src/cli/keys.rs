@@ -1,13 +1,14 @@
-//! `tidings keys`: API keys, which open one environment each.
+//! `tidings keys`: API keys, which open one environment each, and the master key, which seals secrets.
 //!
-//! Invariant: a key's text is printed once, by the command that creates it.
+//! Invariant: an API key's text is printed once, by the command that creates it; a master key's never.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::flags::SettingsFlags;
 use super::{admin, output};
-use crate::app::{self, App};
+use crate::app::{self, App, AppError, master_keys};
+use crate::config::SetupError;
 use crate::domain::access::{ApiKey, Permission};
 use crate::domain::environment::Environment;
 use crate::domain::id::{ApiKeyId, EnvironmentId};
@@ -22,6 +23,15 @@ Examples:
   tidings keys create --name billing --permissions events:write,events:read
   export TIDINGS_API_KEY=$(tidings keys create --json | jq -r .key)";
 
+const REWRAP_HELP: &str = "\
+To replace the master key: start every server anew with the new key as TIDINGS_MASTER_KEY and
+the one before it as TIDINGS_OLD_MASTER_KEY (or the _FILE of either); run this command with
+the same two; then start every server anew with the new key alone. Servers go on meanwhile.
+A rewrap that was broken off is run again.
+
+Example:
+  TIDINGS_MASTER_KEY=$NEW TIDINGS_OLD_MASTER_KEY=$OLD tidings keys rewrap";
+
 #[derive(Subcommand)]
 pub(super) enum Keys {
     /// Create a key and print it, once
@@ -30,6 +40,13 @@ pub(super) enum Keys {
     /// List the keys of all environments, without their text
     List {
         /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Seal what the old master key has sealed with the new one
+    #[command(after_help = REWRAP_HELP)]
+    Rewrap {
+        /// Print JSON: {"webhook_endpoints", "audit_log_keys", "environments", "unreadable"}
         #[arg(long)]
         json: bool,
     },
@@ -110,6 +127,7 @@ pub(super) async fn run(command: Keys, settings: &SettingsFlags) -> anyhow::Resu
                 print(&all)
             }
         }
+        Keys::Rewrap { json } => rewrap(settings, json).await,
         Keys::Revoke { id, json } => {
             let revoke =
                 async |app: &App| Ok(app::api_keys::revoke(app, id, &admin::operator()).await?);
@@ -144,6 +162,47 @@ async fn create(new: Create, settings: &SettingsFlags) -> anyhow::Result<()> {
     } else {
         Ok(output::line(text.expose())?)
     }
+}
+
+/// What a rewrap has done, as it is printed.
+#[derive(Serialize)]
+struct RewrapLine {
+    webhook_endpoints: u64,
+    audit_log_keys: u64,
+    environments: u64,
+    unreadable: Vec<String>,
+}
+
+async fn rewrap(settings: &SettingsFlags, json: bool) -> anyhow::Result<()> {
+    let rewrap = async |app: &App| {
+        let rewrapped = master_keys::rewrap(app, &admin::operator()).await;
+        rewrapped.map_err(|error| {
+            if matches!(error, AppError::MasterKeysNeeded) {
+                // What must be set first has an exit code of its own.
+                return SetupError::new(error.to_string()).into();
+            }
+            anyhow::Error::from(error)
+        })
+    };
+    let done = admin::with_app(settings, rewrap).await?;
+    let line = RewrapLine {
+        webhook_endpoints: done.endpoints,
+        audit_log_keys: done.audit_log_keys,
+        environments: done.environments,
+        unreadable: done.unreadable,
+    };
+    if json {
+        return output::json(&line);
+    }
+    for what in &line.unreadable {
+        output::line(&format!(
+            "opens under neither master key, and was left: {what}"
+        ))?;
+    }
+    Ok(output::line(&format!(
+        "sealed with the new master key: {} webhook endpoints, {} audit log keys; the old one is not needed any more",
+        line.webhook_endpoints, line.audit_log_keys
+    ))?)
 }
 
 /// The environment that is meant when none is named.

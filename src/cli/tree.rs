@@ -44,7 +44,7 @@ enum Command {
     /// Create and list environments, the isolated spaces that own everything
     #[command(subcommand)]
     Environments(environments::Environments),
-    /// Create, list and revoke API keys
+    /// Create, list and revoke API keys; replace the master key
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Let somebody into the portal

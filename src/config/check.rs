@@ -24,6 +24,8 @@ impl Config {
             self.body(),
             self.connections(),
             self.keys(),
+            self.old_keys(),
+            self.same_keys(),
             self.retention(),
             self.idempotency(),
             self.queue(),
@@ -76,6 +78,29 @@ impl Config {
                 "is set beside secrets.master_key; set one of them",
             )
         })
+    }
+
+    fn old_keys(&self) -> Option<Fault> {
+        let secrets = &self.secrets;
+        let both = secrets.old_master_key.is_some() && secrets.old_master_key_file.is_some();
+        both.then(|| {
+            Fault::contradiction(
+                "secrets.old_master_key_file",
+                "is set beside secrets.old_master_key; set one of them",
+            )
+        })
+    }
+
+    fn same_keys(&self) -> Option<Fault> {
+        let (key, old) = (&self.secrets.master_key, &self.secrets.old_master_key);
+        let same = key.as_ref().zip(old.as_ref());
+        same.is_some_and(|(key, old)| key.expose() == old.expose())
+            .then(|| {
+                Fault::contradiction(
+                    "secrets.old_master_key",
+                    "is the same as secrets.master_key, which is to replace it",
+                )
+            })
     }
 
     fn idempotency(&self) -> Option<Fault> {

@@ -15,10 +15,12 @@ use crate::domain::secret::Redacted;
 /// `TIDINGS__SECTION__KEY` sets `section.key`.
 const PREFIX: &str = "TIDINGS__";
 /// Names that others expect, and what they set. Empty: as if not set.
-const SPECIAL: [(&str, &str); 6] = [
+const SPECIAL: [(&str, &str); 8] = [
     ("DATABASE_URL", "database.url"),
     ("TIDINGS_MASTER_KEY", "secrets.master_key"),
     ("TIDINGS_MASTER_KEY_FILE", "secrets.master_key_file"),
+    ("TIDINGS_OLD_MASTER_KEY", "secrets.old_master_key"),
+    ("TIDINGS_OLD_MASTER_KEY_FILE", "secrets.old_master_key_file"),
     ("TIDINGS_BOOTSTRAP_API_KEY", "bootstrap.api_key"),
     ("TIDINGS_DATA_DIR", "data.dir"),
     ("TIDINGS_LISTEN", "server.listen"),

@@ -20,7 +20,7 @@ impl Secrecy {
     /// The secrecy of a key, `section.name`.
     pub fn of(key: &str) -> Self {
         match key {
-            "secrets.master_key" | "bootstrap.api_key" => Self::Secret,
+            "secrets.master_key" | "secrets.old_master_key" | "bootstrap.api_key" => Self::Secret,
             "database.url" | "server.public_url" => Self::Url,
             _ => Self::Open,
         }

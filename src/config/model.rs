@@ -98,6 +98,9 @@ pub struct DatabaseConfig {
 pub struct SecretsConfig {
     pub master_key: Option<Redacted<String>>,
     pub master_key_file: Option<PathBuf>,
+    /// What `master_key` replaces.
+    pub old_master_key: Option<Redacted<String>>,
+    pub old_master_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]

@@ -112,6 +112,8 @@ impl SecretsConfig {
         Self {
             master_key: reader.optional("secrets.master_key", master_key),
             master_key_file: reader.optional("secrets.master_key_file", path),
+            old_master_key: reader.optional("secrets.old_master_key", master_key),
+            old_master_key_file: reader.optional("secrets.old_master_key_file", path),
         }
     }
 }

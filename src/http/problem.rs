@@ -363,9 +363,10 @@ impl From<AppError> for Problem {
             AppError::TrailEmpty => Self::of(Code::AuditLogEmpty),
             AppError::NotCheckpointed => Self::of(Code::NotCheckpointed),
             // Operators rotate keys by the command line.
-            error @ (AppError::RotationUnderWay | AppError::MasterKeyNeeded) => {
-                Self::internal(error)
-            }
+            error @ (AppError::RotationUnderWay
+            | AppError::MasterKeyNeeded
+            | AppError::MasterKeysNeeded
+            | AppError::MasterKeyUnknown { .. }) => Self::internal(error),
             AppError::LimitReached { what, max } => Self::new(
                 Code::LimitReached,
                 format!("There can be at most {max} {what}."),

@@ -60,9 +60,12 @@ impl Foundation {
             ca_file: config.database.ca_file.clone(),
         };
         let master_key = master_key(secrets)?;
-        let store = Store::open(&settings, Vault::new(master_key.expose()))
-            .await
-            .context("no database")?;
+        let mut vault = Vault::new(master_key.expose());
+        let old_key = old_master_key(config)?;
+        if let Some(old_key) = &old_key {
+            vault = vault.replacing(old_key.expose());
+        }
+        let store = Store::open(&settings, vault).await.context("no database")?;
         let applied = migrate::run(store.for_upkeep().dedicated().await?).await?;
         let mut conn = store.conn().await?;
         let weak = installation::weak_durability(&mut conn).await?;
@@ -74,17 +77,57 @@ impl Foundation {
             );
             return Err(SetupError::new(message).into());
         }
-        let needed = !matches!(secrets, Secrets::Unneeded);
-        if needed
-            && installation::adopt(&mut conn, store.vault(), clock.now()).await? == MasterKey::Wrong
-        {
-            let message =
-                "the master key is not the one that this database's secrets are sealed with";
-            return Err(SetupError::new(message).into());
+        if !matches!(secrets, Secrets::Unneeded) {
+            let fits = installation::adopt(&mut conn, store.vault(), clock.now()).await?;
+            judge(fits, old_key.is_some())?;
         }
         drop(conn);
         Ok(Self { store, applied })
     }
+}
+
+/// Says how the master keys fit; once for each start.
+///
+/// Errors: something in the database could not be opened.
+fn judge(fits: MasterKey, old_given: bool) -> Result<(), SetupError> {
+    let message = match fits {
+        MasterKey::Adopted | MasterKey::Right => {
+            if old_given {
+                tracing::warn!(
+                    "the old master key is not needed; leave it out from the next start on"
+                );
+            }
+            return Ok(());
+        }
+        MasterKey::NotYet => {
+            tracing::warn!(
+                "secrets are sealed with the old master key; when every server has both, run `tidings keys rewrap`"
+            );
+            return Ok(());
+        }
+        MasterKey::Halfway => {
+            tracing::warn!(
+                "some secrets may still be sealed with the old master key; run `tidings keys rewrap` to its end"
+            );
+            return Ok(());
+        }
+        MasterKey::OldMissing => {
+            "some of this database's secrets are still sealed with the old master key, which is missing or another; set \
+             TIDINGS_OLD_MASTER_KEY or TIDINGS_OLD_MASTER_KEY_FILE until `tidings keys rewrap` has ended"
+        }
+        MasterKey::Replaced => {
+            "the master key was replaced: set TIDINGS_MASTER_KEY to the new one, and TIDINGS_OLD_MASTER_KEY to this one \
+             until `tidings keys rewrap` has ended"
+        }
+        MasterKey::Wrong if old_given => {
+            "neither the master key nor the old one is the one that this database's secrets are sealed with"
+        }
+        MasterKey::Wrong => {
+            "the master key is not the one that this database's secrets are sealed with; if it is to replace that one, \
+             set TIDINGS_OLD_MASTER_KEY to that one too"
+        }
+    };
+    Err(SetupError::new(message))
 }
 
 fn master_key(secrets: &Secrets) -> anyhow::Result<Redacted<String>> {
@@ -173,13 +216,29 @@ pub(super) fn given_secrets(config: &Config) -> anyhow::Result<Secrets> {
                        TIDINGS_MASTER_KEY_FILE (make one with `openssl rand -base64 32`, and keep it)";
         return Err(SetupError::new(message).into());
     };
+    Ok(Secrets::Given(key_in(path)?))
+}
+
+/// The master key that is being replaced, if one is.
+fn old_master_key(config: &Config) -> anyhow::Result<Option<Redacted<String>>> {
+    match (
+        &config.secrets.old_master_key,
+        &config.secrets.old_master_key_file,
+    ) {
+        (Some(key), _) => Ok(Some(key.clone())),
+        (None, Some(path)) => key_in(path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn key_in(path: &Path) -> anyhow::Result<Redacted<String>> {
     let key = fs::read_to_string(path)
         .with_context(|| format!("reading the master key from {}", path.display()))?;
     let key = key.trim();
     if key.len() < 16 {
-        return Err(SetupError::new("the master key must have at least 16 bytes").into());
+        return Err(SetupError::new("a master key must have at least 16 bytes").into());
     }
-    Ok(Secrets::Given(Redacted::new(key.to_owned())))
+    Ok(Redacted::new(key.to_owned()))
 }
 
 /// The embedded installation keeps its key beside its data, unless one was given.

@@ -101,7 +101,8 @@ impl Presence {
             return Ok(());
         }
         let mut conn = self.store.dedicated().await?;
-        if !workers::register(&mut conn, own, &self.host, self.clock.now()).await? {
+        let keys = self.store.vault().fingerprints();
+        if !workers::register(&mut conn, own, (&self.host, &keys), self.clock.now()).await? {
             // The connection that broke is still ending on the server; the next look tries again.
             let reason = "this worker's lock is still held";
             return Err(StoreError::Unavailable(reason.to_owned()));

@@ -18,7 +18,7 @@ use super::foundation::{Foundation, Ground};
 use super::platform::{self, Platform, PlatformSettings};
 use super::presence::Presence;
 use crate::app::{App, AppError, api_keys, environments};
-use crate::config::Config;
+use crate::config::{Config, SetupError};
 use crate::dispatch::Drained;
 use crate::domain::access::{ApiKeyText, Permission};
 use crate::domain::audit::Actor;
@@ -26,6 +26,7 @@ use crate::domain::environment::Environment;
 use crate::domain::time::Clock;
 use crate::http::ThrottleSettings;
 use crate::http::server::{self, ServerSettings};
+use crate::store::{Store, installation};
 use crate::{telemetry, upkeep};
 
 /// How long requests may go on after the server is told to stop.
@@ -117,6 +118,8 @@ impl Running {
             platform.handoff.clone(),
         )
         .await?;
+        // Made known first: a master key that is replaced from now on waits for this server to know it.
+        check_master_key(&platform.store).await?;
 
         let (dispatch_stop, background_stop) = (CancellationToken::new(), CancellationToken::new());
         let dispatch = tokio::spawn(platform.dispatcher(config).run(dispatch_stop.clone()));
@@ -180,6 +183,16 @@ impl Running {
         }
         Ok(drained)
     }
+}
+
+/// Whether what is sealed now is sealed under a master key that this server has.
+async fn check_master_key(store: &Store) -> anyhow::Result<()> {
+    let mut conn = store.conn().await?;
+    let sealer = installation::sealer(&mut conn, store.vault()).await?;
+    let message = "the master key was replaced while this server started";
+    sealer
+        .map(drop)
+        .ok_or_else(|| SetupError::new(message).into())
 }
 
 fn server_settings(

@@ -10,8 +10,9 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::Conn;
 use super::error::StoreError;
+use super::installation;
 use super::schema::audit_log_signing_keys as keys;
-use super::vault::Vault;
+use super::vault::{Sealer, Vault};
 use crate::domain::checkpoint::{ListedKey, SigningKey, key_name};
 use crate::domain::id::EnvironmentId;
 
@@ -21,6 +22,8 @@ const SEED_BYTES: usize = 32;
 const FIRST: i32 = 1;
 
 /// Makes the environment's first key, unless it has one.
+///
+/// Shape: within a transaction, so that the master key which seals it stays the installation's.
 pub async fn ensure(
     conn: &mut Conn,
     vault: &Vault,
@@ -33,7 +36,8 @@ pub async fn ensure(
         .get_result(conn)
         .await?;
     if known == 0 {
-        insert(conn, vault, environment, FIRST, now).await?;
+        let sealer = installation::sealer_of_server(conn, vault).await?;
+        insert(conn, &sealer, environment, FIRST, now).await?;
     }
     Ok(())
 }
@@ -41,12 +45,12 @@ pub async fn ensure(
 /// Makes a new key; another that was made under the same number at the same moment counts.
 pub async fn insert(
     conn: &mut Conn,
-    vault: &Vault,
+    sealer: &Sealer<'_>,
     environment: EnvironmentId,
     number: i32,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let seed: [u8; SEED_BYTES] = vault.random_bytes();
+    let seed: [u8; SEED_BYTES] = sealer.random_bytes();
     let key = signing_key(environment, &seed)?;
     let owner = environment.to_bytes();
     diesel::insert_into(keys::table)
@@ -54,7 +58,7 @@ pub async fn insert(
             keys::environment_id.eq(environment),
             keys::number.eq(number),
             keys::verifier.eq(key.verifying_key().to_string()),
-            keys::seed_sealed.eq(Some(vault.seal(&owner, hex::encode(seed).as_bytes()))),
+            keys::seed_sealed.eq(Some(sealer.seal(&owner, hex::encode(seed).as_bytes()))),
             keys::created_at.eq(now),
         ))
         .on_conflict_do_nothing()

@@ -13,9 +13,10 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::handoff::EndpointKey;
+use super::installation;
 use super::paging::paged;
 use super::schema::endpoints;
-use super::vault::Vault;
+use super::vault::{Sealer, Vault};
 use crate::domain::endpoint::{DisabledReason, Endpoint, EndpointState, PreviousSecret, Secrets};
 use crate::domain::event::EventPattern;
 use crate::domain::id::{EndpointId, EnvironmentId, OrganizationId};
@@ -124,9 +125,9 @@ struct EndpointColumns {
 }
 
 impl EndpointColumns {
-    fn of(endpoint: &Endpoint, vault: &Vault) -> Self {
+    fn of(endpoint: &Endpoint, sealer: &Sealer<'_>) -> Self {
         let seal = |secret: &SigningSecret| {
-            vault.seal(&endpoint.id.to_bytes(), secret.expose().as_bytes())
+            sealer.seal(&endpoint.id.to_bytes(), secret.expose().as_bytes())
         };
         let previous = endpoint.secrets.previous.as_ref();
         let seconds = |schedule: &RetrySchedule| {
@@ -163,7 +164,8 @@ impl EndpointColumns {
 ///
 /// Errors: `Conflict` of `endpoints_url_unique`.
 pub async fn insert(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Result<(), StoreError> {
-    let columns = EndpointColumns::of(endpoint, vault);
+    let sealer = installation::sealer_of_server(conn, vault).await?;
+    let columns = EndpointColumns::of(endpoint, &sealer);
     diesel::insert_into(endpoints::table)
         .values((
             endpoints::environment_id.eq(endpoint.environment),
@@ -192,7 +194,8 @@ pub async fn insert(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Resu
 /// and has another URL, starts anew.
 /// Errors: `Conflict` of `endpoints_url_unique`.
 pub async fn update(conn: &mut Conn, vault: &Vault, endpoint: &Endpoint) -> Result<(), StoreError> {
-    let columns = EndpointColumns::of(endpoint, vault);
+    let sealer = installation::sealer_of_server(conn, vault).await?;
+    let columns = EndpointColumns::of(endpoint, &sealer);
     let statement = diesel::update(endpoints::table)
         .filter(endpoints::environment_id.eq(endpoint.environment))
         .filter(endpoints::id.eq(endpoint.id));

@@ -49,6 +49,7 @@ pub mod recent_events;
 pub mod replay_candidates;
 pub mod replays;
 pub mod retention;
+pub mod rewrapping;
 pub mod schema;
 pub mod settlements;
 mod shared;

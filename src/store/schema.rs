@@ -300,6 +300,7 @@ diesel::table! {
         id -> Int2,
         master_key_check -> Bytea,
         created_at -> Timestamptz,
+        old_master_key_check -> Nullable<Bytea>,
     }
 }
 
@@ -399,6 +400,7 @@ diesel::table! {
         id -> Uuid,
         host -> Text,
         started_at -> Timestamptz,
+        master_keys -> Array<Text>,
     }
 }
 

@@ -28,7 +28,7 @@ diesel::define_sql_function!(fn pg_advisory_unlock(key: BigInt) -> diesel::sql_t
 pub async fn register(
     conn: &mut Conn,
     worker: WorkerId,
-    host: &str,
+    (host, master_keys): (&str, &[String]),
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let taken: bool = diesel::select(pg_try_advisory_lock(lock_number(worker)))
@@ -40,6 +40,7 @@ pub async fn register(
                 workers::id.eq(worker),
                 workers::host.eq(host),
                 workers::started_at.eq(now),
+                workers::master_keys.eq(master_keys),
             ))
             .on_conflict_do_nothing()
             .execute(conn)
@@ -53,6 +54,27 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<WorkerId>, StoreError> {
     Ok(workers::table
         .select(workers::id)
         .order(workers::id)
+        .load(conn)
+        .await?)
+}
+
+/// A worker and its machine.
+#[derive(Queryable)]
+pub struct KnownWorker {
+    pub id: WorkerId,
+    pub host: String,
+}
+
+/// The workers, dead or alive, that have not said that they have the master key with this fingerprint.
+pub async fn without_master_key(
+    conn: &mut Conn,
+    fingerprint: &str,
+) -> Result<Vec<KnownWorker>, StoreError> {
+    let lacking = diesel::dsl::not(workers::master_keys.contains(vec![fingerprint]));
+    Ok(workers::table
+        .filter(lacking)
+        .order(workers::id)
+        .select((workers::id, workers::host))
         .load(conn)
         .await?)
 }

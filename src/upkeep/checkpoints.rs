@@ -131,7 +131,10 @@ pub async fn create_keys(store: &Store, clock: &Clock) -> Result<(), StoreError>
     let mut conn = store.conn().await?;
     let now = installation::time(&mut conn, clock.for_database()).await?;
     for environment in environments::all(&mut conn).await? {
-        audit_signing_keys::ensure(&mut conn, store.vault(), environment.id, now).await?;
+        conn.transaction(async |conn| {
+            audit_signing_keys::ensure(conn, store.vault(), environment.id, now).await
+        })
+        .await?;
     }
     Ok(())
 }

@@ -187,6 +187,16 @@ fn each_contradiction_is_refused_and_its_edge_is_not() {
         ("secrets.master_key_file", "/run/key"),
     ];
     assert_eq!(refused(&both), ["secrets.master_key_file"]);
+    let both = [
+        ("secrets.old_master_key", "sixteen bytes..."),
+        ("secrets.old_master_key_file", "/run/key"),
+    ];
+    assert_eq!(refused(&both), ["secrets.old_master_key_file"]);
+    let same = [
+        ("secrets.old_master_key", "sixteen bytes..."),
+        ("secrets.master_key", "sixteen bytes..."),
+    ];
+    assert_eq!(refused(&same), ["secrets.old_master_key"]);
 }
 
 #[test]
@@ -225,6 +235,7 @@ fn no_secret_is_printed_with_the_configuration() {
     let config = with(&[
         ("database.url", "postgres://u:hunter2@h/db"),
         ("secrets.master_key", "hunter2hunter2hunter2"),
+        ("secrets.old_master_key", "hunter2hunter2hunter3"),
         ("bootstrap.api_key", "sk_hunter2hunter2"),
     ]);
 

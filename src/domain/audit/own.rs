@@ -67,6 +67,7 @@ own_actions! {
     PortalEntered "portal.entered",
     AuditKeyRotated "audit_log_key.rotated",
     AuditKeyRetired "audit_log_key.retired",
+    MasterKeyReplaced "master_key.replaced",
 }
 
 /// Who did it, and from where.

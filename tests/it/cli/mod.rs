@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod help;
 mod keys;
+mod master_keys;
 mod replays;
 
 /// Wrong usage, as clap says it.

@@ -74,14 +74,16 @@ impl Function<'_> {
             || self.text.contains(LOCKING_PART)
     }
 
-    /// Whether each lock is on rows of one environment: between its SELECT and the lock stands the condition.
+    /// Whether each lock is on rows of one environment, or on the installation's one row, which is the last that a
+    /// transaction locks: between its SELECT and the lock stands the condition, or that table.
     fn locks_within_one_environment(&self) -> bool {
         let mut locks = ROW_LOCKS
             .iter()
             .flat_map(|lock| self.text.match_indices(lock));
         locks.all(|(at, _)| {
             let before = &self.text[..at];
-            has_condition(&before[before.rfind("SELECT").unwrap_or(0)..])
+            let statement = &before[before.rfind("SELECT").unwrap_or(0)..];
+            has_condition(statement) || statement.contains("installation::table")
         })
     }
 
