@@ -10,6 +10,8 @@ use diesel_async::AsyncConnection;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use watch::Watch;
+
 use crate::domain::delivery::CancelReason;
 use crate::domain::id::{EnvironmentId, EventId};
 use crate::domain::retry::RETRY_AFTER_FACTOR_MAX;
@@ -27,6 +29,7 @@ pub mod exports;
 mod put_off;
 pub mod redactions;
 pub mod replays;
+pub mod watch;
 
 /// How often upkeep looks.
 const ROUND: Duration = Duration::from_secs(60);
@@ -67,6 +70,7 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leader: Option<Conn> = None;
     let mut partitions_at: Option<Instant> = None;
+    let mut watch = Watch::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -85,11 +89,15 @@ pub async fn run(store: Store, clock: Clock, settings: UpkeepSettings, stop: Can
         let round = async {
             if partitions_due {
                 report("partitions", create_partitions(&store, &clock).await);
-                report("default partitions", watch_defaults(&store).await);
+                report(
+                    "default partitions",
+                    watch::default_partitions(&store).await,
+                );
                 report("retention", drop_partitions(&store, &clock, settings).await);
                 let entries = audit_retention::expire_entries(&store, &clock).await;
                 report("audit retention", entries);
             }
+            report("watch", watch.look(&store, &clock).await);
             report("sweep", sweep(&store, &clock, settings).await);
             report("exports", expire_exports(&store, &clock).await);
             report("searches", merge_searches(&store).await);
@@ -124,18 +132,6 @@ async fn compare_clocks(store: &Store, clock: &Clock) -> Result<(), StoreError> 
 /// How far `there` is from the time between `before` and `after`, in either direction.
 fn skew(before: DateTime<Utc>, there: DateTime<Utc>, after: DateTime<Utc>) -> TimeDelta {
     TimeDelta::zero().max(before - there).max(there - after)
-}
-
-/// Warns of rows that no week holds: they were written by a wrong clock, or before their week was made.
-async fn watch_defaults(store: &Store) -> Result<(), StoreError> {
-    let mut conn = store.conn().await?;
-    for table in partitions::with_strays(&mut conn).await? {
-        tracing::warn!(
-            table,
-            "the default partition holds rows; retention does not drop it"
-        );
-    }
-    Ok(())
 }
 
 /// One step that fails does not keep the others from being done.

@@ -54,6 +54,7 @@ pub mod schema;
 pub mod settlements;
 mod shared;
 pub mod shares;
+pub mod strain;
 mod stretches;
 mod turns;
 pub mod vault;

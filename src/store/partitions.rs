@@ -109,6 +109,17 @@ async fn create_patiently(conn: &mut Conn, week: Week) -> bool {
 
 /// The weeks whose partitions are there and that end before `time`, oldest first.
 pub async fn ended_before(conn: &mut Conn, time: DateTime<Utc>) -> Result<Vec<Week>, StoreError> {
+    let weeks = made(conn).await?.into_iter();
+    Ok(weeks.filter(|week| week.is_before(time)).collect())
+}
+
+/// When the last week ends whose partitions are there.
+pub async fn made_until(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(made(conn).await?.pop().map(|last| last.next().0))
+}
+
+/// The weeks whose partitions are there, oldest first.
+async fn made(conn: &mut Conn) -> Result<Vec<Week>, StoreError> {
     #[derive(diesel::QueryableByName)]
     struct Name {
         #[diesel(sql_type = diesel::sql_types::Text)]
@@ -123,7 +134,7 @@ pub async fn ended_before(conn: &mut Conn, time: DateTime<Utc>) -> Result<Vec<We
     let weeks = names
         .iter()
         .filter_map(|name| Week::parse(name.name.strip_prefix("events_")?));
-    Ok(weeks.filter(|week| week.is_before(time)).collect())
+    Ok(weeks.collect())
 }
 
 /// The tables whose DEFAULT partition holds rows; none does unless a clock was wrong or a week was not made.

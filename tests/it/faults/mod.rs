@@ -21,4 +21,5 @@ mod room;
 mod several;
 mod stops;
 mod storms;
+mod strain;
 mod waits;
