@@ -127,7 +127,7 @@ pub async fn names(
 /// The organizations that a person may mean by a text that is no id: the one whose external id it is; else those
 /// that are called so; else those whose name holds it.
 ///
-/// Shape: at most [`MEANT_MAX`]. Nobody who is bound to an organization is told of others.
+/// Shape: at most `MEANT_MAX`. Nobody who is bound to an organization is told of others.
 pub async fn meant(
     app: &App,
     caller: &Caller,
