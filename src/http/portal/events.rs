@@ -164,14 +164,14 @@ pub(super) async fn show(visit: Visit) -> Shown {
                 (empty("It went nowhere", &html! { p { "No endpoint wanted it when it was recorded. Ask below why." } }))
             } @else {
                 div.scroll { table {
-                    thead { tr { th { "Endpoint" } th { "State" } th.num { "Attempts" } th { "Delivery" } th { "Reason" } } }
+                    thead { tr { th { "Endpoint" } th { "State" } th.num.wide { "Attempts" } th { "Delivery" } th { "Reason" } } }
                     tbody { @for delivery in &deliveries { tr {
                         td { @match of(delivery.endpoint) {
                             Some(endpoint) => a.url href={ "/portal/endpoints/" (endpoint.id) } { (endpoint.url) },
                             None => code { (delivery.endpoint) },
                         } }
                         td { (state_badge(&delivery.state, of(delivery.endpoint))) }
-                        td.num { (delivery.attempts) }
+                        td.num.wide { (delivery.attempts) }
                         td { (short_link("/portal/deliveries/", delivery.id)) }
                         td { a href={ "/portal/events/" (event.id) "/why?endpoint=" (delivery.endpoint) } { "Why?" } }
                     } } }
