@@ -11,6 +11,7 @@ mod failover;
 mod frozen;
 mod kills;
 mod neighbours;
+mod network;
 mod overload;
 mod postgres;
 mod refusals;
