@@ -5,9 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::context::App;
 use super::error::AppError;
 use crate::domain::access::Caller;
+use crate::domain::attempt::FailureCount;
 use crate::domain::delivery::SettledDelivery;
 use crate::domain::id::EndpointId;
-use crate::store::{endpoints, recent_deliveries, recent_events};
+use crate::store::{endpoint_failures, endpoints, recent_deliveries, recent_events};
 
 /// Deliveries that are looked at to say how they go.
 pub const SAMPLE_MAX: i64 = 1_000;
@@ -90,4 +91,18 @@ pub async fn deliveries(
         owed: u64::try_from(owed.len()).unwrap_or(u64::MAX),
         owed_since: owed.first().copied(),
     })
+}
+
+/// How the attempts of an endpoint's last deliveries failed, the most frequent kind first.
+///
+/// Shape: of the last [`SAMPLE_MAX`] deliveries that ended and as many that are owed.
+pub async fn failures(
+    app: &App,
+    caller: &Caller,
+    endpoint: EndpointId,
+) -> Result<Vec<FailureCount>, AppError> {
+    let mut conn = app.store().conn().await?;
+    let endpoint = super::endpoints::found(app, &mut conn, caller, endpoint).await?;
+    let (environment, endpoint) = (caller.environment, endpoint.id);
+    Ok(endpoint_failures::recent(&mut conn, environment, endpoint, SAMPLE_MAX).await?)
 }

@@ -32,6 +32,15 @@ impl Outcome {
     }
 }
 
+/// One way in which attempts failed, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureCount {
+    /// The latest of them.
+    pub outcome: Outcome,
+    pub count: u64,
+    pub last_at: DateTime<Utc>,
+}
+
 /// Why there was no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreachable {

@@ -55,32 +55,34 @@ impl OutcomeColumns {
             },
         }
     }
+}
 
-    fn read(self) -> Option<Outcome> {
-        let status = self.status.and_then(|status| u16::try_from(status).ok());
-        let number = || {
-            self.detail
-                .as_deref()
-                .and_then(|detail| detail.parse::<u64>().ok())
-        };
-        Some(match self.outcome {
-            "accepted" => Outcome::Accepted { status: status? },
-            "refused" => Outcome::Refused {
-                status: status?,
-                retry_after: number().map(Duration::from_secs),
-            },
-            "timed_out" => Outcome::TimedOut {
-                after: Duration::from_millis(number()?),
-            },
-            "unreachable" => Outcome::Unreachable {
-                reason: Unreachable::parse(self.detail.as_deref()?)?,
-            },
-            "forbidden" => Outcome::Forbidden {
-                reason: self.detail?,
-            },
-            _ => return None,
-        })
-    }
+/// Reads what [`OutcomeColumns`] wrote; `None` for anything else.
+pub(super) fn read_outcome(
+    outcome: &str,
+    status: Option<i16>,
+    detail: Option<String>,
+) -> Option<Outcome> {
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let number = || {
+        let detail = detail.as_deref();
+        detail.and_then(|detail| detail.parse::<u64>().ok())
+    };
+    Some(match outcome {
+        "accepted" => Outcome::Accepted { status: status? },
+        "refused" => Outcome::Refused {
+            status: status?,
+            retry_after: number().map(Duration::from_secs),
+        },
+        "timed_out" => Outcome::TimedOut {
+            after: Duration::from_millis(number()?),
+        },
+        "unreachable" => Outcome::Unreachable {
+            reason: Unreachable::parse(detail.as_deref()?)?,
+        },
+        "forbidden" => Outcome::Forbidden { reason: detail? },
+        _ => return None,
+    })
 }
 
 #[derive(Queryable, Selectable)]
@@ -108,23 +110,8 @@ impl TryFrom<AttemptRow> for Recorded {
     type Error = StoreError;
 
     fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
-        const OUTCOMES: [&str; 5] = [
-            "accepted",
-            "refused",
-            "timed_out",
-            "unreachable",
-            "forbidden",
-        ];
         let corrupt = |what: &str| StoreError::corrupt(format!("{what} of an attempt"));
-        let word = OUTCOMES
-            .into_iter()
-            .find(|word| *word == row.outcome)
-            .ok_or_else(|| corrupt("outcome"))?;
-        let columns = OutcomeColumns {
-            outcome: word,
-            status: row.status,
-            detail: row.detail,
-        };
+        let outcome = read_outcome(&row.outcome, row.status, row.detail);
         let headers: Vec<(String, String)> = match &row.answer_headers {
             Some(text) => serde_json::from_str(text)
                 .map_err(|error| corrupt(&format!("headers ({error})")))?,
@@ -139,7 +126,7 @@ impl TryFrom<AttemptRow> for Recorded {
             number: u32::try_from(row.number).unwrap_or(0),
             started_at: row.started_at,
             attempt: Attempt {
-                outcome: columns.read().ok_or_else(|| corrupt("outcome"))?,
+                outcome: outcome.ok_or_else(|| corrupt("outcome"))?,
                 duration: Duration::from_millis(u64::try_from(row.duration_ms).unwrap_or(0)),
                 answer,
             },

@@ -24,6 +24,7 @@ mod conn;
 pub mod deliveries;
 pub mod embedded;
 pub mod endpoint_cache;
+pub mod endpoint_failures;
 pub mod endpoint_health;
 pub mod endpoints;
 pub mod environments;

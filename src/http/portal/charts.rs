@@ -4,8 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::parts::{millis_text, number, span_text};
+use super::parts::{millis_text, number, outcome_badge, span_text, when};
 use crate::app::overview::{Bar, SAMPLE_MAX, Summary};
+use crate::domain::attempt::FailureCount;
 use crate::domain::delivery::{SettledDelivery, StateName};
 use crate::domain::time::to_text;
 
@@ -119,6 +120,27 @@ pub(super) fn figures(summary: &Summary, now: chrono::DateTime<chrono::Utc>) -> 
                     }
                 }
             }
+        }
+    }
+}
+
+/// How attempts failed, by kind, each beside a bar as long as its share.
+pub(super) fn failures_table(
+    failures: &[FailureCount],
+    now: chrono::DateTime<chrono::Utc>,
+) -> Markup {
+    let all: u64 = failures.iter().map(|kind| kind.count).sum();
+    html! {
+        @if all > 0 {
+            div.scroll tabindex="0" role="region" aria-label="Failed attempts" { table {
+                thead { tr { th { "Failed attempts" } th.num { "Times" } th.wide { "Share" } th { "Last" } } }
+                tbody { @for kind in failures { tr {
+                    td { (outcome_badge(&kind.outcome)) }
+                    td.num { (number(kind.count)) }
+                    td.wide { progress max=(all) value=(kind.count) aria-label={ (kind.count) " of " (all) " failed attempts" } {} }
+                    td { (when(kind.last_at, now)) }
+                } } }
+            } }
         }
     }
 }

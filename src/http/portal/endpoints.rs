@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::charts::{figures, ticks};
+use super::charts::{failures_table, figures, ticks};
 use super::deliveries::table as deliveries_table;
 use super::door::{Shown, Visit, redirect};
 use super::naming::Names;
@@ -145,6 +145,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
 async fn show_with(visit: &Visit, wanted: EndpointId, reveal: bool) -> Shown {
     let endpoint = app::endpoints::find(&visit.app, &visit.caller, wanted).await?;
     let summary = app::overview::deliveries(&visit.app, &visit.caller, Some(wanted)).await?;
+    let failures = app::overview::failures(&visit.app, &visit.caller, wanted).await?;
     let filter = DeliveryFilter {
         endpoint: Some(wanted),
         ..DeliveryFilter::default()
@@ -172,6 +173,7 @@ async fn show_with(visit: &Visit, wanted: EndpointId, reveal: bool) -> Shown {
             }
             (figures(&summary, now))
             (ticks(&summary.settled))
+            (failures_table(&failures, now))
             @if recent.is_empty() {
                 (empty("Nothing sent yet", &html! { p { "Send a sample event, or publish one that it wants." } }))
             } @else { (deliveries_table(&recent, now)) }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Visitor;
-use crate::harness::{Answer, Receiver, TestPlatform};
+use crate::harness::{Answer, Receiver, TestPlatform, seconds};
 
 /// Text that would run if a page let it.
 const HOSTILE: &str = r#""'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}"#;
@@ -258,4 +258,44 @@ async fn an_entry_is_verified_against_the_signed_checkpoint_and_an_edit_is_seen(
     let edit = "UPDATE audit_log_nodes SET hash = sha256(hash) WHERE level = 0";
     sql.execute(edit, &[]).await.unwrap();
     assert!(operator.get(entry).await.text.contains("not verified"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_tells_how_its_attempts_failed_by_kind() {
+    let platform = TestPlatform::builder().retry_delays([5, 5]).start().await;
+    let receiver = Receiver::answering([503, 404, 200, 503, 200]).await;
+    let endpoint = platform.create_endpoint(&receiver, ["a"]).await;
+    // The first fails twice and arrives, the second fails and is owed, and the third arrives.
+    platform.publish("a", json!({})).await;
+    for _ in 0..3 {
+        platform.dispatch_after(seconds(10)).await;
+    }
+    platform.publish("a", json!({})).await;
+    platform.dispatch_due().await;
+    platform.publish("a", json!({})).await;
+    platform.dispatch_due().await;
+    let other = Receiver::answering([500]).await;
+    platform.create_endpoint(&other, ["a"]).await;
+    platform.publish("a", json!({})).await;
+    platform.dispatch_due().await;
+
+    let mut operator = Visitor::operator(&platform).await;
+    let page = format!("/portal/endpoints/{}", endpoint["id"].as_str().unwrap());
+    let page = operator.get(&page).await.text;
+
+    let (_, table) = page.split_once("Failed attempts</th>").expect(&page);
+    let rows = table.split("<tr>").skip(1).take(2);
+    let rows: Vec<&str> = rows.collect();
+    for (row, (kind, times)) in rows
+        .iter()
+        .zip([("503 Service Unavailable", 2), ("404 Not Found", 1)])
+    {
+        assert!(row.contains(kind), "{row}");
+        assert!(
+            row.contains(&format!(r#"<td class="num">{times}</td>"#)),
+            "{row}"
+        );
+    }
+    assert!(!page.contains("500 Internal"), "another endpoint's");
+    assert!(!page.contains("200 OK"), "no failure");
 }
