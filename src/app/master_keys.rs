@@ -5,19 +5,24 @@
 //! broken off anywhere and begun again, and a server that could not open something does not start. Each bite is a
 //! transaction with its entry in the environment's own trail.
 
+use std::time::Duration;
+
 use diesel_async::AsyncConnection;
 
 use super::context::App;
 use super::error::AppError;
 use super::trail;
 use crate::domain::audit::{Actor, OwnAction, OwnEntry};
-use crate::domain::id::{EndpointId, EnvironmentId};
+use crate::domain::id::{EndpointId, EnvironmentId, WorkerId};
 use crate::store::installation::{self, MasterKey};
 use crate::store::rewrapping::{self, EndpointAnew};
 use crate::store::{Conn, environments, events, workers};
 
 /// Endpoints whose secrets are sealed again in one transaction: the environment's lock is held for some milliseconds.
 const BITE: i64 = 100;
+/// How often a server's lock has to be free before it counts as gone, and how far apart.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// What a rewrap has done.
 #[derive(Debug, Default)]
@@ -26,6 +31,8 @@ pub struct Rewrapped {
     pub endpoints: u64,
     /// Keys that sign checkpoints, likewise.
     pub audit_log_keys: u64,
+    /// The installation's master key was the new one before: nothing was looked at.
+    pub already: bool,
     pub environments: u64,
     /// What opens under neither master key, and was left as it is.
     pub unreadable: Vec<String>,
@@ -38,13 +45,16 @@ pub async fn rewrap(app: &App, actor: &Actor) -> Result<Rewrapped, AppError> {
     let mut conn = app.store().conn().await?;
     let mut done = Rewrapped::default();
     if begin(app, &mut conn).await? == MasterKey::Right {
+        done.already = true;
         return Ok(done);
     }
     for environment in environments::all(&mut conn).await? {
         rewrap_environment(app, &mut conn, environment.id, actor, &mut done).await?;
         done.environments += 1;
     }
-    installation::end_replacing(&mut conn).await?;
+    let vault = app.store().vault();
+    conn.transaction(async |conn| installation::end_replacing(conn, vault).await)
+        .await?;
     Ok(done)
 }
 
@@ -66,9 +76,7 @@ async fn begin(app: &App, conn: &mut Conn) -> Result<MasterKey, AppError> {
         }
         // Behind the row's lock: a server that starts now looks at the row after it has made itself known.
         for worker in workers::without_master_key(conn, &vault.fingerprint()).await? {
-            if workers::take_lock(conn, worker.id).await? {
-                workers::give_lock_back(conn, worker.id).await?;
-            } else {
+            if !is_gone(conn, worker.id).await? {
                 return Err(AppError::MasterKeyUnknown {
                     server: format!("{} on {}", worker.id, worker.host),
                 });
@@ -77,6 +85,20 @@ async fn begin(app: &App, conn: &mut Conn) -> Result<MasterKey, AppError> {
         Ok(fits)
     })
     .await
+}
+
+/// Whether a worker's lock is free, not only for the moment in which a live one connects anew.
+async fn is_gone(conn: &mut Conn, worker: WorkerId) -> Result<bool, AppError> {
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        if !workers::take_lock(conn, worker).await? {
+            return Ok(false);
+        }
+        workers::give_lock_back(conn, worker).await?;
+    }
+    Ok(true)
 }
 
 async fn rewrap_environment(

@@ -185,6 +185,11 @@ async fn rewrap(settings: &SettingsFlags, json: bool) -> anyhow::Result<()> {
         })
     };
     let done = admin::with_app(settings, rewrap).await?;
+    if done.already && !json {
+        return Ok(output::line(
+            "nothing to do: secrets are sealed with TIDINGS_MASTER_KEY already; if that one is to be replaced, exchange the two",
+        )?);
+    }
     let line = RewrapLine {
         webhook_endpoints: done.endpoints,
         audit_log_keys: done.audit_log_keys,

@@ -94,7 +94,8 @@ fn judge(fits: MasterKey, old_given: bool) -> Result<(), SetupError> {
         MasterKey::Adopted | MasterKey::Right => {
             if old_given {
                 tracing::warn!(
-                    "the old master key is not needed; leave it out from the next start on"
+                    "secrets are sealed with the master key and the old one is not needed; leave it out, or exchange the two if \
+                     it is the one to come"
                 );
             }
             return Ok(());

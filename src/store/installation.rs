@@ -62,10 +62,13 @@ impl Checks {
                 Some(_) | None => MasterKey::Wrong,
             };
         }
+        let is_new = vault.sealer().opens_check(&self.master_key_check);
         match old {
-            Some(old) if here(old) => MasterKey::Halfway,
-            Some(_) => MasterKey::OldMissing,
-            None if vault.sealer().opens_check(&self.master_key_check) => MasterKey::Right,
+            Some(old) if !here(old) => MasterKey::OldMissing,
+            // The two are exchanged: a rewrap would seal under the one that is on its way out.
+            Some(_) if !is_new => MasterKey::Replaced,
+            Some(_) => MasterKey::Halfway,
+            None if is_new => MasterKey::Right,
             None => MasterKey::NotYet,
         }
     }
@@ -143,13 +146,7 @@ pub async fn sealer_now<'a>(
 /// Shape: the row stays locked until the end of the transaction. Whoever seals waits for it, and seals under the
 /// new key; who was sealing under the old one has ended.
 pub async fn begin_replacing(conn: &mut Conn, vault: &Vault) -> Result<MasterKey, StoreError> {
-    let checks: Option<Checks> = installation::table
-        .select(Checks::as_select())
-        .for_update()
-        .first(conn)
-        .await
-        .optional()?;
-    let Some(checks) = checks else {
+    let Some(checks) = locked(conn).await? else {
         return Ok(MasterKey::Wrong);
     };
     let fits = checks.judge(vault);
@@ -166,13 +163,28 @@ pub async fn begin_replacing(conn: &mut Conn, vault: &Vault) -> Result<MasterKey
     Ok(MasterKey::Halfway)
 }
 
-/// Notes that nothing is sealed under the old master key any more.
-pub async fn end_replacing(conn: &mut Conn) -> Result<(), StoreError> {
-    diesel::update(installation::table)
-        .set(installation::old_master_key_check.eq(None::<Vec<u8>>))
-        .execute(conn)
-        .await?;
+/// Notes that nothing is sealed under the vault's old master key any more.
+///
+/// Shape: within a transaction. Says nothing of a replacement by other keys, which somebody may have begun since.
+pub async fn end_replacing(conn: &mut Conn, vault: &Vault) -> Result<(), StoreError> {
+    let checks = locked(conn).await?;
+    if checks.is_some_and(|checks| checks.judge(vault) == MasterKey::Halfway) {
+        diesel::update(installation::table)
+            .set(installation::old_master_key_check.eq(None::<Vec<u8>>))
+            .execute(conn)
+            .await?;
+    }
     Ok(())
+}
+
+/// What the row says, locked against a change of it.
+async fn locked(conn: &mut Conn) -> Result<Option<Checks>, StoreError> {
+    let checks = installation::table
+        .select(Checks::as_select())
+        .for_update()
+        .first(conn)
+        .await;
+    Ok(checks.optional()?)
 }
 
 /// The time by the database's clock, or `now` where a test moves time by hand.

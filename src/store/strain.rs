@@ -14,8 +14,8 @@ use super::partitions;
 /// What weighs on the database now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strain {
-    /// Seconds since the oldest transaction began whose snapshot keeps vacuum from removing rows; 0 where there is
-    /// none. Prepared transactions count.
+    /// Seconds since the oldest transaction began that keeps vacuum from removing rows, by its snapshot or by having
+    /// written; 0 where there is none. Prepared transactions count, a replica's feedback does not.
     pub snapshot_held_s: i64,
     /// Rows of the outbox that are dead and not removed yet, by Postgres's own count.
     pub outbox_dead_rows: i64,
@@ -30,7 +30,7 @@ pub async fn look(conn: &mut Conn) -> Result<Strain, StoreError> {
             conn,
             "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::bigint AS number FROM ( \
                SELECT xact_start AS since FROM pg_stat_activity \
-               WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
+               WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
                  AND datid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) AS held",
         )

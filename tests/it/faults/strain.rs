@@ -11,6 +11,26 @@ const DEAD: &str = "
     FROM generate_series(1, 5000);
     DELETE FROM outbox";
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_session_that_has_written_counts_though_it_has_no_snapshot() {
+    let platform = TestPlatform::usual().await;
+    let holder = platform.sql().await;
+    holder
+        .batch_execute("CREATE TABLE notes (n int); BEGIN; INSERT INTO notes VALUES (1)")
+        .await
+        .unwrap();
+
+    eventually("it is seen", async || {
+        (look(&platform).await.snapshot_held_s >= 1).then_some(())
+    })
+    .await;
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    eventually("and gone", async || {
+        (look(&platform).await.snapshot_held_s == 0).then_some(())
+    })
+    .await;
+}
+
 async fn look(platform: &TestPlatform) -> Strain {
     let mut conn = platform.store().conn().await.unwrap();
     strain::look(&mut conn).await.unwrap()
