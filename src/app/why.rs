@@ -38,7 +38,7 @@ pub async fn explain(
     let filter = DeliveryFilter {
         event: Some(event.id),
         endpoint: Some(endpoint.id),
-        state: None,
+        ..DeliveryFilter::default()
     };
     let newest = PageQuery {
         size: PageSize::LARGEST,

@@ -26,9 +26,53 @@ pub enum Outcome {
     Forbidden { reason: String },
 }
 
+/// The word for an outcome, on the wire, in rows and in filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeName {
+    Accepted,
+    Refused,
+    TimedOut,
+    Unreachable,
+    Forbidden,
+}
+
+impl OutcomeName {
+    pub const ALL: [Self; 5] = [
+        Self::Accepted,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::Forbidden,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Forbidden => "forbidden",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text)
+    }
+}
+
 impl Outcome {
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted { .. })
+    }
+
+    pub const fn name(&self) -> OutcomeName {
+        match self {
+            Self::Accepted { .. } => OutcomeName::Accepted,
+            Self::Refused { .. } => OutcomeName::Refused,
+            Self::TimedOut { .. } => OutcomeName::TimedOut,
+            Self::Unreachable { .. } => OutcomeName::Unreachable,
+            Self::Forbidden { .. } => OutcomeName::Forbidden,
+        }
     }
 }
 

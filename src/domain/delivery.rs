@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::attempt::Outcome;
+use super::attempt::{Outcome, OutcomeName};
 use super::id::{DeliveryId, EndpointId, EnvironmentId, EventId, LeaseId};
 use super::retry::RetrySchedule;
 
@@ -117,6 +117,8 @@ pub struct DeliveryFilter {
     pub event: Option<EventId>,
     pub endpoint: Option<EndpointId>,
     pub state: Option<StateName>,
+    /// What the last attempt came to.
+    pub outcome: Option<OutcomeName>,
 }
 
 /// How a delivery ended, as far as a summary needs it.

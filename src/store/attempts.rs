@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::schema::all_attempts;
-use crate::domain::attempt::{Answer, Attempt, Outcome, Unreachable};
+use crate::domain::attempt::{Answer, Attempt, Outcome, OutcomeName, Unreachable};
 use crate::domain::id::{DeliveryId, EnvironmentId};
 
 /// An outcome as columns.
@@ -23,36 +23,23 @@ pub(super) struct OutcomeColumns {
 
 impl OutcomeColumns {
     pub(super) fn of(outcome: &Outcome) -> Self {
-        let status = |status: u16| i16::try_from(status).ok();
-        match outcome {
-            Outcome::Accepted { status: code } => Self {
-                outcome: "accepted",
-                status: status(*code),
-                detail: None,
-            },
+        let (status, detail) = match outcome {
+            Outcome::Accepted { status } => (Some(*status), None),
             Outcome::Refused {
-                status: code,
+                status,
                 retry_after,
-            } => Self {
-                outcome: "refused",
-                status: status(*code),
-                detail: retry_after.map(|after| after.as_secs().to_string()),
-            },
-            Outcome::TimedOut { after } => Self {
-                outcome: "timed_out",
-                status: None,
-                detail: Some(after.as_millis().to_string()),
-            },
-            Outcome::Unreachable { reason } => Self {
-                outcome: "unreachable",
-                status: None,
-                detail: Some(reason.as_str().to_owned()),
-            },
-            Outcome::Forbidden { reason } => Self {
-                outcome: "forbidden",
-                status: None,
-                detail: Some(reason.clone()),
-            },
+            } => {
+                let detail = retry_after.map(|after| after.as_secs().to_string());
+                (Some(*status), detail)
+            }
+            Outcome::TimedOut { after } => (None, Some(after.as_millis().to_string())),
+            Outcome::Unreachable { reason } => (None, Some(reason.as_str().to_owned())),
+            Outcome::Forbidden { reason } => (None, Some(reason.clone())),
+        };
+        Self {
+            outcome: outcome.name().as_str(),
+            status: status.and_then(|status| i16::try_from(status).ok()),
+            detail,
         }
     }
 }
@@ -68,20 +55,19 @@ pub(super) fn read_outcome(
         let detail = detail.as_deref();
         detail.and_then(|detail| detail.parse::<u64>().ok())
     };
-    Some(match outcome {
-        "accepted" => Outcome::Accepted { status: status? },
-        "refused" => Outcome::Refused {
+    Some(match OutcomeName::parse(outcome)? {
+        OutcomeName::Accepted => Outcome::Accepted { status: status? },
+        OutcomeName::Refused => Outcome::Refused {
             status: status?,
             retry_after: number().map(Duration::from_secs),
         },
-        "timed_out" => Outcome::TimedOut {
+        OutcomeName::TimedOut => Outcome::TimedOut {
             after: Duration::from_millis(number()?),
         },
-        "unreachable" => Outcome::Unreachable {
+        OutcomeName::Unreachable => Outcome::Unreachable {
             reason: Unreachable::parse(detail.as_deref()?)?,
         },
-        "forbidden" => Outcome::Forbidden { reason: detail? },
-        _ => return None,
+        OutcomeName::Forbidden => Outcome::Forbidden { reason: detail? },
     })
 }
 

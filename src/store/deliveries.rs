@@ -10,7 +10,8 @@ use diesel_async::RunQueryDsl;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::paging::paged;
-use super::schema::all_deliveries;
+use super::schema::{all_attempts, all_deliveries};
+use crate::domain::attempt::OutcomeName;
 use crate::domain::delivery::{CancelReason, Delivery, DeliveryFilter, DeliveryState, StateName};
 use crate::domain::id::{DeliveryId, EndpointId, EnvironmentId, EventId};
 use crate::domain::page::PageQuery;
@@ -121,6 +122,24 @@ pub async fn page(
     }
     if let Some(state) = filter.state {
         statement = statement.filter(all_deliveries::state.eq(state.as_str()));
+    }
+    match filter.outcome {
+        None => {}
+        Some(OutcomeName::Accepted) => {
+            statement = statement.filter(all_deliveries::state.eq(StateName::Delivered.as_str()));
+        }
+        Some(outcome) => {
+            // What was not delivered is rare and has an index; the last attempt bears the number of them all.
+            let last = all_attempts::table
+                .filter(all_attempts::environment_id.eq(all_deliveries::environment_id))
+                .filter(all_attempts::delivery_id.eq(all_deliveries::id))
+                .filter(all_attempts::number.eq(all_deliveries::attempts))
+                .filter(all_attempts::outcome.eq(outcome.as_str()));
+            statement = statement
+                .filter(all_deliveries::state.ne(StateName::Delivered.as_str()))
+                .filter(all_deliveries::attempts.gt(0))
+                .filter(diesel::dsl::exists(last));
+        }
     }
     let rows: Vec<DeliveryRow> = statement.load(conn).await?;
     rows.into_iter().map(Delivery::try_from).collect()

@@ -405,4 +405,5 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(organization_domains, organizations);
+diesel::allow_tables_to_appear_in_same_query!(all_attempts, all_deliveries);
 diesel::allow_tables_to_appear_in_same_query!(audit_log_export_chunks, audit_log_exports,);

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::envelope::{Answer, List, ListParams, json, timestamp, timestamp_or_null};
 use crate::app::{self, App};
-use crate::domain::attempt::{Answer as Received, Outcome, RecordedAttempt};
+use crate::domain::attempt::{Answer as Received, Outcome, OutcomeName, RecordedAttempt};
 use crate::domain::delivery::{Delivery, DeliveryFilter, DeliveryState, StateName};
 use crate::domain::id::{DeliveryId, EndpointId, EventId};
 use crate::domain::invalid::{Faults, Invalid};
@@ -159,7 +159,8 @@ fn headers(pairs: Vec<(String, String)>) -> Vec<Header> {
 
 impl From<RecordedAttempt> for AttemptBody {
     fn from(recorded: RecordedAttempt) -> Self {
-        let (outcome, status, detail) = describe(recorded.attempt.outcome);
+        let outcome = recorded.attempt.outcome.name().as_str();
+        let (status, detail) = describe(recorded.attempt.outcome);
         Self {
             object: "delivery_attempt",
             number: recorded.number,
@@ -176,24 +177,20 @@ impl From<RecordedAttempt> for AttemptBody {
     }
 }
 
-fn describe(outcome: Outcome) -> (&'static str, Option<u16>, Option<String>) {
+fn describe(outcome: Outcome) -> (Option<u16>, Option<String>) {
     match outcome {
-        Outcome::Accepted { status } => ("accepted", Some(status), None),
+        Outcome::Accepted { status } => (Some(status), None),
         Outcome::Refused {
             status,
             retry_after,
         } => {
             let asked = retry_after
                 .map(|after| format!("the receiver asked for {} s of rest", after.as_secs()));
-            ("refused", Some(status), asked)
+            (Some(status), asked)
         }
-        Outcome::TimedOut { after } => (
-            "timed_out",
-            None,
-            Some(format!("no whole answer within {after:?}")),
-        ),
-        Outcome::Unreachable { reason } => ("unreachable", None, Some(reason.as_str().to_owned())),
-        Outcome::Forbidden { reason } => ("forbidden", None, Some(reason)),
+        Outcome::TimedOut { after } => (None, Some(format!("no whole answer within {after:?}"))),
+        Outcome::Unreachable { reason } => (None, Some(reason.as_str().to_owned())),
+        Outcome::Forbidden { reason } => (None, Some(reason)),
     }
 }
 
@@ -217,6 +214,7 @@ impl From<Received> for ReceivedBody {
     ("event_id" = Option<String>, Query, description = "Only deliveries of this event."),
     ("webhook_endpoint_id" = Option<String>, Query, description = "Only deliveries to this endpoint; `endpoint_id` is the same."),
     ("state" = inline(Option<StateWord>), Query, description = "Only deliveries in this state."),
+    ("outcome" = inline(Option<OutcomeWord>), Query, description = "Only deliveries whose last attempt came to this."),
 ), responses((status = 200, body = List<DeliveryBody>)))]
 pub(super) async fn list_deliveries(
     app: Data<App>,
@@ -301,6 +299,13 @@ fn filter(query: &Query, faults: &mut Faults) -> DeliveryFilter {
             )
         }))
     });
+    let outcome = query.filled("outcome").and_then(|word| {
+        let known = OutcomeName::ALL.map(OutcomeName::as_str).join(", ");
+        faults.take(OutcomeName::parse(word).ok_or_else(|| {
+            let message = format!("outcome must be one of {known}.");
+            Invalid::new("outcome", "invalid_outcome", message)
+        }))
+    });
     let event = query.id("event_id", faults);
     let name = if query.filled("webhook_endpoint_id").is_some() {
         "webhook_endpoint_id"
@@ -311,6 +316,7 @@ fn filter(query: &Query, faults: &mut Faults) -> DeliveryFilter {
         event,
         endpoint: query.id(name, faults),
         state,
+        outcome,
     }
 }
 

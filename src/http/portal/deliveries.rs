@@ -14,7 +14,7 @@ use super::parts::{
 use super::view::{Part, page, proof};
 use crate::app;
 use crate::domain::access::Permission;
-use crate::domain::attempt::{Answer, Outcome, RecordedAttempt};
+use crate::domain::attempt::{Answer, Outcome, OutcomeName, RecordedAttempt};
 use crate::domain::breaker::BreakerState;
 use crate::domain::delivery::{Delivery, DeliveryFilter, DeliveryState, StateName};
 use crate::domain::endpoint::{Endpoint, EndpointState};
@@ -29,6 +29,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         event: visit.query.id("event", &mut faults),
         endpoint: visit.query.id("endpoint", &mut faults),
         state: visit.query.filled("state").and_then(StateName::parse),
+        outcome: visit.query.filled("outcome").and_then(OutcomeName::parse),
     };
     let told = faults.check().err().unwrap_or_default();
     let listing = listing(&visit.query)?;
@@ -36,7 +37,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
     let now = visit.app.clock().now();
     let content = html! {
         div.head { h1 { "Deliveries" } a href="/portal/replays" { "Replays" } }
-        (filters(&visit.query, filter.state))
+        (filters(&visit.query, &filter))
         @for fault in &told { p.fault role="alert" { (fault.message) } }
         div #live data-live=[listing.cursor.is_none().then_some("2000")] {
             @if deliveries.items.is_empty() {
@@ -50,20 +51,36 @@ pub(super) async fn list(visit: Visit) -> Shown {
     page(&visit, Part::Deliveries, "Deliveries", &content)
 }
 
-fn filters(query: &Query, state: Option<StateName>) -> Markup {
+fn filters(query: &Query, filter: &DeliveryFilter) -> Markup {
     let value = |name| query.one(name).unwrap_or_default();
     html! {
         form.filters method="get" role="search" aria-label="Filter deliveries" {
             label { "State"
                 select name="state" {
                     option value="" { "any" }
-                    @for one in StateName::ALL { option value=(one.as_str()) selected[state == Some(one)] { (one.as_str()) } }
+                    @for one in StateName::ALL { option value=(one.as_str()) selected[filter.state == Some(one)] { (one.as_str()) } }
+                }
+            }
+            label { "Last attempt"
+                select name="outcome" {
+                    option value="" { "any" }
+                    @for one in OutcomeName::ALL { option value=(one.as_str()) selected[filter.outcome == Some(one)] { (outcome_words(one)) } }
                 }
             }
             label { "Endpoint" input name="endpoint" value=(value("endpoint")) placeholder="we_…" spellcheck="false"; }
             label { "Event" input name="event" value=(value("event")) placeholder="event_…" spellcheck="false"; }
             button type="submit" { "Filter" }
         }
+    }
+}
+
+const fn outcome_words(outcome: OutcomeName) -> &'static str {
+    match outcome {
+        OutcomeName::TimedOut => "timed out",
+        OutcomeName::Accepted
+        | OutcomeName::Refused
+        | OutcomeName::Unreachable
+        | OutcomeName::Forbidden => outcome.as_str(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Receiver, TestPlatform, hours};
+use crate::harness::{Receiver, TestPlatform, hours, seconds};
 
 async fn replay(platform: &TestPlatform, delivery: &Value) -> Value {
     let path = format!("/deliveries/{}/replay", delivery["id"].as_str().unwrap());
@@ -137,4 +137,42 @@ async fn deliveries_are_listed_by_event_endpoint_and_state() {
         .get("/deliveries?state=late&event_id=we_1")
         .await;
     assert_eq!(refused.faults().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_listed_by_what_their_last_attempt_came_to() {
+    let platform = TestPlatform::builder().retry_delays([5, 60]).start().await;
+    let good = Receiver::answering([200]).await;
+    let mending = Receiver::answering([500, 204]).await;
+    let mut worsening = Receiver::answering([503]).await;
+    for receiver in [&good, &mending, &worsening] {
+        platform.create_endpoint(receiver, ["a"]).await;
+    }
+    let listed = async |outcome: &str| {
+        let query = format!("outcome={outcome}");
+        platform.deliveries(&query).await.len()
+    };
+    platform.publish("a", json!({})).await;
+
+    assert_eq!(
+        (listed("accepted").await, listed("refused").await),
+        (0, 0),
+        "nothing was tried"
+    );
+    platform.dispatch_due().await;
+    assert_eq!((listed("accepted").await, listed("refused").await), (1, 2));
+    worsening.stop().await;
+    platform.dispatch_after(seconds(6)).await;
+    assert_eq!((listed("accepted").await, listed("refused").await), (2, 0));
+    assert_eq!(listed("unreachable&state=pending").await, 1);
+    platform.dispatch_after(seconds(70)).await;
+    assert_eq!(listed("unreachable&state=exhausted").await, 1);
+    assert_eq!(listed("unreachable&state=delivered").await, 0);
+    for outcome in ["timed_out", "forbidden"] {
+        assert_eq!(listed(outcome).await, 0, "{outcome}");
+    }
+
+    let wrong = platform.client().get("/deliveries?outcome=failed").await;
+    let fault = ("outcome".to_owned(), "invalid_outcome".to_owned());
+    assert_eq!(wrong.faults(), [fault]);
 }

@@ -117,7 +117,9 @@ async fn poison(platform: &TestPlatform, receiver: &Receiver) -> Vec<String> {
         format!("/portal/endpoints?done={hostile}"),
         format!("/portal/endpoints/{}", id(&endpoint)),
         format!("/portal/endpoints/{}/edit", id(&endpoint)),
-        format!("/portal/deliveries?state={hostile}&endpoint={hostile}&event={hostile}"),
+        format!(
+            "/portal/deliveries?state={hostile}&outcome={hostile}&endpoint={hostile}&event={hostile}"
+        ),
         format!("/portal/deliveries/{}", id(&delivery)),
         format!("/portal/replays/{}", id(&replay)),
         format!("/portal/replays?endpoint={hostile}"),
@@ -298,4 +300,32 @@ async fn an_endpoint_tells_how_its_attempts_failed_by_kind() {
     }
     assert!(!page.contains("500 Internal"), "another endpoint's");
     assert!(!page.contains("200 OK"), "no failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_filtered_by_what_their_last_attempt_came_to() {
+    let platform = TestPlatform::usual().await;
+    let (accepting, refusing) = (
+        Receiver::answering([200]).await,
+        Receiver::answering([500]).await,
+    );
+    let good = platform.create_endpoint(&accepting, ["a"]).await;
+    let bad = platform.create_endpoint(&refusing, ["a"]).await;
+    platform.publish("a", json!({})).await;
+    platform.dispatch_due().await;
+
+    let mut operator = Visitor::operator(&platform).await;
+    for (outcome, shown) in [
+        ("accepted", [true, false]),
+        ("refused", [false, true]),
+        ("timed_out", [false, false]),
+        ("", [true, true]),
+    ] {
+        let page = format!("/portal/deliveries?outcome={outcome}");
+        let page = operator.get(&page).await.text;
+        let found = [&good, &bad].map(|endpoint| page.contains(endpoint["id"].as_str().unwrap()));
+        assert_eq!(found, shown, "{outcome}");
+        let chosen = format!(r#"<option value="{outcome}" selected>"#);
+        assert!(outcome.is_empty() || page.contains(&chosen), "{outcome}");
+    }
 }
