@@ -46,6 +46,7 @@ pub struct ServerConfig {
     pub rate_limit: u32,
     /// 0: none.
     pub wrong_keys_max: u32,
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl ServerConfig {

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
@@ -73,6 +74,7 @@ impl ServerConfig {
             body_bytes_max: reader.one("server.body_max", bytes(64 * KIB..=64 * MIB)),
             rate_limit: reader.one("server.rate_limit", number(0..=1_000_000)),
             wrong_keys_max: reader.one("server.wrong_keys_max", number(0..=1_000_000)),
+            trusted_proxies: reader.list("server.trusted_proxies", networks),
         }
     }
 }
@@ -170,9 +172,7 @@ impl DeliveryConfig {
 impl EgressConfig {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            allow: reader.list("egress.allow", |texts| {
-                texts.iter().map(|text| units::network(text)).collect()
-            }),
+            allow: reader.list("egress.allow", networks),
             https_only: reader.one("egress.https_only", units::truth),
         }
     }
@@ -277,6 +277,10 @@ fn bytes(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String>
 
 fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
+}
+
+fn networks(texts: &[&str]) -> Result<Vec<IpNet>, String> {
+    texts.iter().map(|text| units::network(text)).collect()
 }
 
 fn public_url(text: &str) -> Result<String, String> {

@@ -20,13 +20,14 @@ use actix_web::App as ActixApp;
 use actix_web::Error;
 use actix_web::dev::{AppConfig, Server};
 use actix_web::web::{self, Data, ServiceConfig};
+use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Description, openapi, routes};
 use super::connection::{Bounded, STALL_MAX};
 use super::docs;
-use super::extract::BodyLimits;
+use super::extract::{BodyLimits, TrustedProxies};
 use super::middleware::{observe, refuse_path};
 use super::portal;
 use super::throttle::{Throttle, ThrottleSettings};
@@ -47,6 +48,8 @@ pub struct ServerSettings {
     /// Bytes of one request body.
     pub body_bytes_max: usize,
     pub throttle: ThrottleSettings,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How long requests may go on after the server is told to stop.
     pub shutdown_grace: Duration,
     /// Once cancelled, every answer is the last on its connection.
@@ -57,11 +60,14 @@ pub struct ServerSettings {
 ///
 /// Errors: a listener whose address cannot be read or that cannot be used.
 pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<SocketAddr>)> {
-    let limits = BodyLimits {
-        bytes_max: settings.body_bytes_max,
+    let shared = Shared {
+        app: Data::new(app),
+        limits: BodyLimits {
+            bytes_max: settings.body_bytes_max,
+        },
+        throttle: Data::new(Throttle::new(settings.throttle)),
+        proxies: Data::new(TrustedProxies(settings.trusted_proxies)),
     };
-    let app = Data::new(app);
-    let throttle = Data::new(Throttle::new(settings.throttle));
     let mut addresses = Vec::with_capacity(settings.listeners.len());
     let mut server = Server::build()
         .workers(settings.workers.get())
@@ -71,13 +77,13 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
     let last_answers = settings.last_answers;
     for listener in settings.listeners {
         addresses.push(listener.local_addr()?);
-        let (app, stopping, last_answers) = (app.clone(), stopping.clone(), last_answers.clone());
-        let throttle = throttle.clone();
+        let (shared, stopping, last_answers) =
+            (shared.clone(), stopping.clone(), last_answers.clone());
         server = server.listen("http", listener, move || {
-            let (clock, stopping) = (app.clock().clone(), stopping.clone());
+            let (clock, stopping) = (shared.app.clock().clone(), stopping.clone());
             let last_answers = last_answers.clone();
             let routes = ActixApp::new()
-                .configure(configure(app.clone(), throttle.clone(), limits))
+                .configure(configure(shared.clone()))
                 .default_service(web::to(refuse_path))
                 .wrap_fn(move |request, service| observe(&clock, &last_answers, request, service))
                 .into_factory()
@@ -93,7 +99,7 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
                 .client_disconnect_timeout(GOODBYE_MAX)
                 .tcp_nodelay(true)
                 .h1(map_config(routes, |()| AppConfig::default()));
-            let clock = app.clock().clone();
+            let clock = shared.app.clock().clone();
             fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
                 let stream = Told::new(Bounded::new(stream), clock.clone());
@@ -105,17 +111,23 @@ pub fn serve(app: App, settings: ServerSettings) -> io::Result<(Server, Vec<Sock
     Ok((server.run(), addresses))
 }
 
-/// Every route, and what the handlers share.
-fn configure(
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
     app: Data<App>,
-    throttle: Data<Throttle>,
     limits: BodyLimits,
-) -> impl FnOnce(&mut ServiceConfig) {
+    throttle: Data<Throttle>,
+    proxies: Data<TrustedProxies>,
+}
+
+/// Every route, and what the handlers share.
+fn configure(shared: Shared) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
-            .app_data(app)
-            .app_data(throttle)
-            .app_data(limits)
+            .app_data(shared.app)
+            .app_data(shared.limits)
+            .app_data(shared.throttle)
+            .app_data(shared.proxies)
             .app_data(Description(openapi::text()));
         config
             .configure(routes::configure)

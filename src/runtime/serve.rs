@@ -209,6 +209,7 @@ fn server_settings(
             requests_per_second: server.rate_limit,
             wrong_keys_per_minute: server.wrong_keys_max,
         },
+        trusted_proxies: server.trusted_proxies.clone(),
         shutdown_grace: REQUESTS_GRACE,
         last_answers: last_answers.clone(),
     }

@@ -73,6 +73,7 @@ fn each_value_out_of_its_range_is_refused_under_its_key() {
         ("server.body_max", "65MiB"),
         ("server.rate_limit", "-1"),
         ("server.wrong_keys_max", "1000001"),
+        ("server.trusted_proxies", "10.0.0.0/8,proxy"),
         ("database.url", "mysql://h/db"),
         ("database.connections_max", "1"),
         ("database.connections_max", "501"),

@@ -5,17 +5,17 @@
 //! or an address that is wrong too often, is 429.
 
 use std::marker::PhantomData;
-use std::net::IpAddr;
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, USER_AGENT};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::web::Data;
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::argument::Extract;
+use super::sender::{guesses, origin};
 use crate::app::{self, App};
-use crate::domain::access::{Caller, Origin, Permission};
+use crate::domain::access::{Caller, Permission};
 use crate::http::problem::{Code, Problem};
 use crate::http::throttle::{Throttle, Verdict};
 
@@ -82,25 +82,6 @@ impl<P: Required> Extract for Authorized<P> {
             permission: PhantomData,
         })
     }
-}
-
-/// Counts a wrong key against its sender's address; answers whether the sender should stop guessing.
-pub(in crate::http) fn guesses(request: &HttpRequest) -> bool {
-    let throttle = request.app_data::<Data<Throttle>>();
-    throttle.is_some_and(|throttle| throttle.wrong_key(peer(request)))
-}
-
-/// The other end of the connection: a proxy in front hides who is behind it.
-pub(in crate::http) fn origin(request: &HttpRequest) -> Origin {
-    let user_agent = request.headers().get(USER_AGENT);
-    Origin {
-        address: peer(request),
-        user_agent: user_agent.map(|text| String::from_utf8_lossy(text.as_bytes()).into()),
-    }
-}
-
-fn peer(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
 /// The key of `Authorization: Bearer <key>`; the scheme in any case (Source: RFC 9110, 11.1).

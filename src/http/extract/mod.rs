@@ -12,12 +12,13 @@ mod member;
 mod path;
 mod public;
 mod query;
+mod sender;
 mod signed;
 
 pub(super) use argument::{Extract, Open};
 pub(super) use authorized::{
     Admin, AuditRead, AuditWrite, Authorized, EndpointsRead, EndpointsWrite, EventsRead,
-    EventsWrite, guesses, origin,
+    EventsWrite,
 };
 pub(super) use body::{Body, BodyLimits};
 pub(super) use form::Form;
@@ -26,4 +27,5 @@ pub(super) use member::{Member, Reader, object};
 pub(super) use path::{PathAction, PathExternalId, PathId, PathName};
 pub(super) use public::PublicKeys;
 pub(super) use query::{Listing, Query};
+pub(super) use sender::{TrustedProxies, guesses, origin};
 pub(super) use signed::SignedExport;

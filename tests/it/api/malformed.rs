@@ -16,14 +16,14 @@ const JSON: &str = "content-type: application/json\r\n";
 const REQUESTS_MIN: usize = 380;
 
 /// One way to be wrong: the statuses that tell of it; none: any below 500, where other faults may come first.
-struct Wrong {
-    name: &'static str,
-    bytes: Vec<u8>,
+pub(super) struct Wrong {
+    pub(super) name: &'static str,
+    pub(super) bytes: Vec<u8>,
     statuses: &'static [u16],
 }
 
 /// The ways of one route.
-struct Wrongs<'a> {
+pub(super) struct Wrongs<'a> {
     route: &'a Route,
     method: &'a str,
     path: String,
@@ -33,7 +33,7 @@ struct Wrongs<'a> {
 }
 
 impl<'a> Wrongs<'a> {
-    fn of(route: &'a Route, address: &str, key: &str) -> Vec<Wrong> {
+    pub(super) fn of(route: &'a Route, address: &str, key: &str) -> Vec<Wrong> {
         let mut wrongs = Self {
             route,
             method: route.method.as_str(),
@@ -217,7 +217,7 @@ struct Rest<'a> {
 }
 
 /// Sends bytes, reads to the end; a reset after an answer is an end too.
-async fn exchange(address: &str, bytes: &[u8]) -> Result<String, String> {
+pub(super) async fn exchange(address: &str, bytes: &[u8]) -> Result<String, String> {
     let talk = async {
         let stream = TcpStream::connect(address).await.unwrap();
         let (mut from, mut to) = stream.into_split();

@@ -13,5 +13,6 @@ mod malformed;
 mod organizations;
 mod parsers;
 mod permissions;
+mod proxied;
 mod rates;
 mod replays;

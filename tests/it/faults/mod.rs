@@ -5,6 +5,7 @@
 mod backends;
 mod backlogs;
 mod commits;
+mod dumps;
 mod exports;
 mod external;
 mod failover;

@@ -131,6 +131,11 @@ impl TestPlatform {
         &self.parts.store
     }
 
+    /// For programs that are started beside it.
+    pub(crate) fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
     pub(crate) async fn sql(&self) -> tokio_postgres::Client {
         self.database.connect().await
     }
@@ -239,6 +244,7 @@ fn serve(
             requests_per_second: config.rate_limit,
             wrong_keys_per_minute: config.wrong_keys_max,
         },
+        trusted_proxies: config.trusted_proxies.clone(),
         shutdown_grace: Duration::from_secs(1),
     };
     let app = app.clone();

@@ -17,7 +17,7 @@ pub(crate) use child::Process;
 pub(crate) use database::{Cluster, connect};
 pub(crate) use hostile::{Hostile, Manner};
 pub(crate) use load::Load;
-pub(crate) use plain::PlainPostgres;
+pub(crate) use plain::{PlainPostgres, program};
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use receiver::Receiver;
 pub(crate) use server::Server;

@@ -116,7 +116,7 @@ impl PlainPostgres {
 
     /// Postgres refuses root, so root runs it as somebody else.
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(programs().join(name));
+        let mut command = Command::new(program(name));
         command
             .env_clear()
             .env("LC_ALL", "C")
@@ -164,8 +164,8 @@ fn other_user() -> Option<User> {
         .then(|| named("postgres").or_else(|| named("nobody")).unwrap())
 }
 
-/// The folder of PostgreSQL's programs.
-fn programs() -> PathBuf {
+/// One of PostgreSQL's programs.
+pub(crate) fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -173,11 +173,10 @@ fn programs() -> PathBuf {
     let packaged = versions.map(|version| version.path().join("bin"));
     let on_path = std::env::split_paths(env!("PATH"));
     let mut folders = packaged.chain(on_path);
-    folders
-        .find(|folder| {
-            ["initdb", "postgres"]
-                .iter()
-                .all(|program| folder.join(program).exists())
-        })
-        .expect("PostgreSQL is installed")
+    let folder = folders.find(|folder| {
+        ["initdb", "postgres"]
+            .iter()
+            .all(|program| folder.join(program).exists())
+    });
+    folder.expect("PostgreSQL is installed").join(name)
 }
