@@ -8,7 +8,7 @@ use tidings::http::routes;
 
 use super::malformed::{Wrongs, exchange};
 use crate::harness::{Client, TestPlatform};
-use crate::process::{eventually, free_port, seconds};
+use crate::process::{eventually, free_port, seconds, skipped_without};
 
 /// What nginx is told: `@platform` is where it passes things on to, `@buffered` and `@streaming` where it listens.
 const CONFIGURATION: &str = "
@@ -62,9 +62,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = started else {
-            let required = std::env::var_os("TIDINGS_TEST_REQUIRE").is_some();
-            assert!(!required, "nginx is not installed");
-            eprintln!("skipped: nginx is not installed");
+            skipped_without("nginx");
             return None;
         };
         let nginx = Self {

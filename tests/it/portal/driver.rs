@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::harness::{Client, eventually};
+use crate::process::skipped_without;
 
 /// How long the browser may take to start.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -26,15 +27,9 @@ pub(super) struct Browser {
 
 impl Browser {
     /// Starts a browser; `None`, and a line that says so, on a machine that has none.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a tool of the machine, not a setting of the platform"
-    )]
     pub(super) async fn start(base: &str) -> Option<Self> {
         let Some((driver, port)) = driver().await else {
-            let required = std::env::var_os("TIDINGS_TEST_REQUIRE").is_some();
-            assert!(!required, "chromedriver is not installed");
-            eprintln!("skipped: chromedriver is not installed");
+            skipped_without("chromedriver");
             return None;
         };
         let client = Client::new(format!("http://127.0.0.1:{port}"), None);

@@ -69,6 +69,13 @@ pub(crate) fn at_length(short: usize, long: usize) -> usize {
     }
 }
 
+/// Says that a test is skipped for want of a tool, which `TIDINGS_TEST_REQUIRE=1` does not allow.
+pub(crate) fn skipped_without(tool: &str) {
+    let required = variable("TIDINGS_TEST_REQUIRE").is_some();
+    assert!(!required, "{tool} is not installed");
+    eprintln!("skipped: {tool} is not installed");
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
