@@ -1,5 +1,5 @@
 //! The crowd: many writers, two servers, three readers that follow the tail. `TIDINGS_TEST_LONG=1` makes it
-//! a hundred thousand events and more.
+//! a million events, which the reader of one event at a time needs a quarter of an hour for.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +10,34 @@ use tidings::config::load::variable;
 
 use crate::harness::{Client, TestPlatform, chance, eventually};
 
-const WRITERS: usize = 32;
-const BATCH_MAX: usize = 24;
+/// How many write, how often each, and at most how many events at once.
+struct Crowd {
+    writers: usize,
+    requests: usize,
+    batch_max: usize,
+}
+
+const SHORT: Crowd = Crowd {
+    writers: 32,
+    requests: 10,
+    batch_max: 24,
+};
+/// A million events: half of the requests are batches, of 50 on average.
+const LONG: Crowd = Crowd {
+    writers: 64,
+    requests: 625,
+    batch_max: 100,
+};
 
 /// Writes singles and batches; answers the ids in the order of the answers.
-async fn write(client: &Client, requests: usize) -> Vec<String> {
+async fn write(client: &Client, crowd: &Crowd) -> Vec<String> {
     let mut ids = Vec::new();
     let event = json!({ "event": "crowd.event", "data": { "text": "x".repeat(chance(300)) } });
-    for _ in 0..requests {
+    for _ in 0..crowd.requests {
         let list = if chance(2) == 0 {
             json!({ "data": [client.post("/events", &event).await.expect(201)] })
         } else {
-            let events = vec![event.clone(); 1 + chance(BATCH_MAX)];
+            let events = vec![event.clone(); 1 + chance(crowd.batch_max)];
             client
                 .post("/events/batch", &json!({ "events": events }))
                 .await
@@ -63,7 +79,7 @@ async fn read(client: &Client, limit: usize, done: &AtomicBool) -> Vec<(String, 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reader_skips_repeats_or_reorders_an_event_however_many_write() {
     let long = variable("TIDINGS_TEST_LONG").is_some();
-    let requests = if long { 500 } else { 10 };
+    let crowd = if long { LONG } else { SHORT };
     let first = TestPlatform::builder().in_real_time().start().await;
     let second = TestPlatform::builder().beside(&first).start().await;
     let servers = [first.client(), second.client()];
@@ -71,7 +87,7 @@ async fn no_reader_skips_repeats_or_reorders_an_event_however_many_write() {
     let began = tokio::time::Instant::now();
 
     let writing = async {
-        let writers = (0..WRITERS).map(|writer| write(servers[writer % 2], requests));
+        let writers = (0..crowd.writers).map(|writer| write(servers[writer % 2], &crowd));
         let written = join_all(writers).await;
         done.store(true, Ordering::SeqCst);
         (written, began.elapsed())
@@ -100,7 +116,8 @@ async fn no_reader_skips_repeats_or_reorders_an_event_however_many_write() {
         );
     }
     println!(
-        "{count} events by {WRITERS} writers in {wrote_for:?}; three readers in {:?}",
+        "{count} events by {} writers in {wrote_for:?}; three readers in {:?}",
+        crowd.writers,
         began.elapsed()
     );
 }

@@ -28,7 +28,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        // before the first tick: a timer's least is a millisecond, which whoever finds it done at once need not pay
         if let Some(seen) = look().await {
             return seen;
         }
@@ -36,6 +36,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
             Instant::now() < deadline,
             "did not happen within {PATIENCE:?}: {what}"
         );
+        ticks.tick().await;
     }
 }
 
