@@ -19,6 +19,7 @@ pub mod environments;
 mod error;
 pub mod event_types;
 pub mod events;
+pub mod gauges;
 pub mod health;
 pub mod master_keys;
 mod memory;

@@ -15,5 +15,5 @@ mod trails;
 
 pub use batch::{record_entries_within, record_items_within, record_within};
 pub use checkpoints::{checkpoint_within, checkpoints_within};
-pub use recorder::{RecordError, Recorder, RecorderSettings};
+pub use recorder::{RecordError, Recorder, RecorderSettings, Waiting};
 pub use trails::{NewItem, entry_id};

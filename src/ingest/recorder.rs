@@ -58,6 +58,13 @@ pub enum RecordError {
     Store(#[from] StoreError),
 }
 
+/// What waits to be recorded, of all environments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub events: usize,
+    pub bytes: usize,
+}
+
 /// One request: its items are recorded together or not at all.
 pub(super) struct Submission {
     pub(super) items: Vec<NewItem>,
@@ -199,6 +206,15 @@ impl Recorder {
             &self.inner.runtime,
         );
         Ok(())
+    }
+
+    /// What waits now; what is being committed does not.
+    pub fn waiting(&self) -> Waiting {
+        let queues = self.inner.queues();
+        Waiting {
+            events: queues.events,
+            bytes: queues.bytes,
+        }
     }
 
     /// Waits until everything that was taken is answered.

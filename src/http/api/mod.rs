@@ -7,6 +7,7 @@ mod endpoints;
 mod envelope;
 mod event_types;
 mod events;
+mod metrics;
 pub(super) mod openapi;
 mod organizations;
 mod portal_links;

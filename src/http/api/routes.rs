@@ -20,8 +20,8 @@ use super::audit_logs::{
     retention as audit_retention, schemas as audit_schemas,
 };
 use super::{
-    deliveries, description, endpoints, event_types, events, organizations, portal_links, replays,
-    why,
+    deliveries, description, endpoints, event_types, events, metrics, organizations, portal_links,
+    replays, why,
 };
 use crate::domain::access::Permission;
 use crate::http::extract::Arguments;
@@ -131,6 +131,7 @@ routes! {
     portal_links::create_portal_link [EntityNotFound];
     health::get_liveness [];
     health::get_readiness [];
+    metrics::get_metrics [];
     description::get_openapi [];
 }
 
@@ -275,7 +276,7 @@ mod tests {
                 Some("webhook_endpoints" | "deliveries" | "replays") => {
                     Some(Permission::EndpointsWrite)
                 }
-                Some("organizations" | "portal_links") => Some(Permission::Admin),
+                Some("organizations" | "portal_links" | "metrics") => Some(Permission::Admin),
                 Some(_) | None => None,
             };
             assert_eq!(route.permission, wanted, "{} {}", route.method, route.path);
