@@ -288,3 +288,30 @@ async fn hundreds_of_malformed_requests_are_each_refused_in_the_documented_shape
     assert_eq!(platform.client().get("/readyz").await.status, 200);
     println!("{sent} malformed requests, each refused in JSON");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_is_wrong_alone_is_refused_too() {
+    let platform = TestPlatform::usual().await;
+    let client = platform.client();
+    let document = client.get("/openapi.json").await.expect(200);
+
+    let mut refused = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let parameters = item["get"]["parameters"].as_array();
+        let of_query = parameters.into_iter().flatten();
+        for parameter in of_query.filter(|parameter| parameter["in"] == "query") {
+            let name = parameter["name"].as_str().unwrap();
+            for value in ["no", "-1", "99999999999999999999", "%00", "%ff"] {
+                let answer = client.get(&format!("{path}?{name}={value}")).await;
+                let asked = format!("{path}?{name}={value}: {} {}", answer.status, answer.text());
+                assert!(answer.status < 500, "{asked}");
+                if answer.status >= 400 {
+                    refused += 1;
+                    assert!(answer.json()["code"].is_string(), "{asked}");
+                }
+            }
+        }
+    }
+    // a list that takes a page, an order and a cursor refuses eleven of them
+    assert!(refused >= 200, "{refused}");
+}

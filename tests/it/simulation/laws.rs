@@ -127,7 +127,8 @@ impl Laws {
         }
     }
 
-    /// Which of its claims a life makes use of: the one that counts, if it has that, or else the oldest.
+    /// Uses up one of a life's claims: the one that counts, if it has that, or else the oldest. Answers since when it
+    /// may have had it: who was taken for dead may hold a delivery twice, and sends what it has had for longest.
     fn used(
         &mut self,
         life: usize,
@@ -136,8 +137,9 @@ impl Laws {
     ) -> Option<Duration> {
         let claims = self.tracks.get_mut(&delivery)?.claimed.get_mut(&life)?;
         let counts = claims.iter().position(|(lease, _)| Some(*lease) == held);
-        let place = counts.unwrap_or(0);
-        (place < claims.len()).then(|| claims.remove(place).1)
+        let (_, since) = *claims.first()?;
+        claims.remove(counts.unwrap_or(0));
+        Some(since)
     }
 
     pub(super) fn read(
