@@ -24,6 +24,9 @@ use crate::store::{StoreError, reconnecting};
 
 /// How long outcomes are kept for a database that does not take them.
 const KEEP_FOR: Duration = Duration::from_secs(120);
+/// How long an endpoint is not asked again that turned out to be disabled: claims that fill what was wanted keep it on
+/// the agenda. When it is enabled, a look through the outbox brings it forward.
+const NOT_ENABLED_FOR: Duration = Duration::from_secs(10);
 /// When a claim is made again whose endpoint could not be read.
 const UNAVAILABLE_FOR: Duration = Duration::from_millis(500);
 
@@ -56,6 +59,7 @@ pub(super) async fn settle(
     let (mut sent, mut released, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     let mut unsent_slots = Vec::new();
     let mut given_back: Vec<(EndpointKey, Instant)> = Vec::new();
+    let mut not_enabled: Vec<EndpointKey> = Vec::new();
     let mut due_again: Vec<(EndpointKey, Duration)> = Vec::new();
     let mut breakers: BTreeMap<EndpointKey, Arc<Endpoint>> = BTreeMap::new();
     for Ended {
@@ -84,7 +88,10 @@ pub(super) async fn settle(
                 released.push((claim.delivery, claim.lease));
                 unsent_slots.push(slot);
                 let key = (environment, claim.endpoint);
-                given_back.extend(asked_again(unsent).map(|at| (key, at)));
+                match asked_again(unsent) {
+                    Some(at) => given_back.push((key, at)),
+                    None => not_enabled.push(key),
+                }
             }
         }
     }
@@ -96,6 +103,10 @@ pub(super) async fn settle(
     drop(unsent_slots);
     for (key, at) in given_back {
         courier.handoff.agenda.given_back([key], at);
+    }
+    for key in not_enabled {
+        let until = Instant::now() + NOT_ENABLED_FOR;
+        courier.handoff.agenda.postpone(key, until);
     }
     sent.sort_by_key(|(settled, _)| settled.delivery);
     record(courier, environment, sent).await;

@@ -42,6 +42,7 @@ pub(super) async fn run(courier: Arc<Courier>, mut ended: mpsc::UnboundedReceive
     let mut received = Vec::with_capacity(BATCH_MAX);
     let mut open = true;
     while open || !settler.is_idle() {
+        let next = settler.begins_at();
         tokio::select! {
             biased;
             count = ended.recv_many(&mut received, BATCH_MAX), if open => {
@@ -49,7 +50,7 @@ pub(super) async fn run(courier: Arc<Courier>, mut ended: mpsc::UnboundedReceive
                 received.drain(..).for_each(|one| settler.push(one));
             }
             Some(done) = settler.batches.join_next() => settler.ended(&noting, done),
-            () = tokio::time::sleep(APART), if !settler.waiting.is_empty() => {}
+            () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
         settler.begin();
     }
@@ -98,11 +99,23 @@ impl Settler {
     }
 
     fn may_begin(&self, environment: EnvironmentId) -> bool {
-        match self.under_way.get(&environment) {
-            None => true,
-            Some((begun, 0)) => begun.elapsed() >= APART,
-            Some((begun, _)) => begun.elapsed() >= HOLDS_UP_FOR,
+        self.may_begin_at(environment)
+            .is_none_or(|at| at <= Instant::now())
+    }
+
+    /// When the environment may have a batch, if others of its own keep it waiting.
+    fn may_begin_at(&self, environment: EnvironmentId) -> Option<Instant> {
+        let (begun, count) = self.under_way.get(&environment)?;
+        Some(*begun + if *count == 0 { APART } else { HOLDS_UP_FOR })
+    }
+
+    /// When the next batch may begin; `None`: not before one has ended, or something has arrived.
+    fn begins_at(&self) -> Option<Instant> {
+        if self.batches.len() >= SETTLING_MAX {
+            return None;
         }
+        let turns = self.turns.iter();
+        turns.filter_map(|one| self.may_begin_at(*one)).min()
     }
 
     fn begin_batch(&mut self, environment: EnvironmentId) {

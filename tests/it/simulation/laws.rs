@@ -23,6 +23,9 @@ const FRESH_FOR: Duration = Duration::from_millis(900);
 const FAILURES: usize = 13;
 const FAILS_WITHIN: Duration = Duration::from_secs(4);
 const LEFT_ALONE: Duration = Duration::from_millis(799);
+/// How often a server may claim from an endpoint that has been disabled for a while, within [`IDLY_WITHIN`].
+const IDLY: usize = 20;
+const IDLY_WITHIN: Duration = Duration::from_secs(5);
 /// The furthest that a probe may be ahead.
 const PROBE_AHEAD_MAX: TimeDelta = TimeDelta::seconds(36);
 
@@ -79,6 +82,7 @@ pub(super) struct Laws {
     tracks: BTreeMap<DeliveryId, Track>,
     reads: HashMap<(usize, EndpointKey), Vec<Read>>,
     failures: HashMap<(usize, EndpointKey), Vec<Duration>>,
+    claimed_idly: HashMap<(usize, EndpointKey), Vec<Duration>>,
     disabled_at: HashMap<EndpointKey, Duration>,
     attempts_max: HashMap<EndpointKey, u32>,
 }
@@ -113,8 +117,25 @@ impl Laws {
         for (delivery, lease) in claims {
             if let Some(track) = self.tracks.get_mut(&delivery) {
                 track.claimed.entry(life).or_default().push((lease, at));
+                let key = track.key;
+                self.claimed_of(life, key, at);
             }
         }
+    }
+
+    /// What a disabled endpoint is owed is not claimed and given back without end.
+    fn claimed_of(&mut self, life: usize, key: EndpointKey, at: Duration) {
+        let disabled_at = self.disabled_at.get(&key);
+        if !disabled_at.is_some_and(|disabled_at| at > *disabled_at + FRESH_FOR * 2) {
+            return;
+        }
+        let times = self.claimed_idly.entry((life, key)).or_default();
+        times.retain(|earlier| at < *earlier + IDLY_WITHIN && *earlier != at);
+        times.push(at);
+        let count = times.len();
+        self.demand(count <= IDLY, || {
+            format!("{} is disabled and was claimed from {count} times", key.1)
+        });
     }
 
     /// Claims are given back.
