@@ -126,7 +126,7 @@ impl Laws {
     /// What a disabled endpoint is owed is not claimed and given back without end.
     fn claimed_of(&mut self, life: usize, key: EndpointKey, at: Duration) {
         let disabled_at = self.disabled_at.get(&key);
-        if !disabled_at.is_some_and(|disabled_at| at > *disabled_at + FRESH_FOR * 2) {
+        if disabled_at.is_none_or(|disabled_at| at <= *disabled_at + FRESH_FOR * 2) {
             return;
         }
         let times = self.claimed_idly.entry((life, key)).or_default();
