@@ -17,7 +17,7 @@ use crate::app::gauges::{self, Gauges};
 use crate::http::extract::{Admin, Authorized};
 use crate::http::problem::Problem;
 
-/// What a scraper that takes OpenMetrics expects; others read the same text.
+/// Source: OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Gauges of this server and its database, for Prometheus
