@@ -39,7 +39,7 @@ async fn when_the_primary_dies_and_its_standby_is_promoted_nothing_accepted_is_l
     })
     .await;
 
-    primary.kill();
+    primary.kill().await;
     let other = connect(&standby.url("sslmode=disable")).await;
     other.batch_execute("SELECT pg_promote()").await.unwrap();
     let (promoted, accepted) = (Instant::now(), load.accepted());

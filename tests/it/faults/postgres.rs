@@ -8,8 +8,16 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::process::{
-    Cluster, Load, Receiver, Server, Site, eventually, is_running, seconds, signal,
+    Cluster, Load, PlainPostgres, Receiver, Server, Site, at_length, eventually, is_running,
+    seconds, signal,
 };
+
+/// What is not waited for stays in memory that a kill takes along.
+const WRITES_NOTHING_BY_THE_WAY: [&str; 3] = [
+    "wal_writer_delay=10s",
+    "wal_writer_flush_after=1GB",
+    "bgwriter_delay=10s",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_embedded_postgres_that_was_killed_is_started_again_and_nothing_accepted_is_lost() {
@@ -93,6 +101,38 @@ async fn without_its_database_the_server_lives_and_says_503_until_it_is_back() {
 
     some_events(&load).await;
     all_is_delivered_and_in_the_feed(load, &server, &receiver).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_on_the_disk_already() {
+    let mut postgres = PlainPostgres::create();
+    postgres.start(&WRITES_NOTHING_BY_THE_WAY).await;
+    let server = Site::on_database(&postgres.url("sslmode=disable"))
+        .serve()
+        .await;
+    let (kills, mut accepted) = (at_length(3, 20), Vec::new());
+    for number in 0..kills {
+        for _ in 0..10 {
+            accepted.push(server.publish(number as u64).await);
+        }
+        postgres.kill().await;
+        postgres.start(&WRITES_NOTHING_BY_THE_WAY).await;
+        eventually("the server is ready", seconds(10), async || {
+            (server.get("/readyz").await.status() == StatusCode::OK).then_some(())
+        })
+        .await;
+    }
+    let feed = server.feed().await;
+    let kept: Vec<&str> = feed
+        .iter()
+        .filter_map(|event| event["id"].as_str())
+        .collect();
+    assert_eq!(kept, accepted);
+    println!(
+        "{kills} kills right after an answer: {} events, all kept",
+        kept.len()
+    );
     server.stop().await;
 }
 

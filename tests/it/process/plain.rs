@@ -11,7 +11,7 @@ use nix::unistd::{User, chown, geteuid};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
-use super::{end_postgres, eventually, processes_of, seconds, signal};
+use super::{end_postgres, eventually, is_running, processes_of, seconds, signal};
 
 pub(crate) struct PlainPostgres {
     root: TempDir,
@@ -55,13 +55,22 @@ impl PlainPostgres {
         plain
     }
 
-    /// Kills it as a power cut would.
-    pub(crate) fn kill(&mut self) {
+    /// Kills it with all of its sessions, and waits until they are gone: until then it cannot be started again.
+    pub(crate) async fn kill(&mut self) {
         let mut server = self.server.take().unwrap();
-        for process in processes_of(server.id().try_into().unwrap()) {
+        let pid = server.id().try_into().unwrap();
+        // it must not begin another session meanwhile
+        signal(pid, Signal::SIGSTOP);
+        let processes = processes_of(pid);
+        for &process in &processes {
             signal(process, Signal::SIGKILL);
         }
         server.wait().unwrap();
+        eventually("every session is gone", seconds(10), async || {
+            let gone = !processes.iter().any(|&process| is_running(process));
+            gone.then_some(())
+        })
+        .await;
     }
 
     /// A file in the cluster's folder that Postgres may read and nobody else.
