@@ -11,6 +11,7 @@ mod idempotency_elsewhere;
 mod limits;
 mod malformed;
 mod organizations;
+mod parser_laws;
 mod parsers;
 mod permissions;
 mod proxied;
